@@ -1,0 +1,51 @@
+//! Writes the C header into `OUT_DIR` and gives the shared library its name.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+/// The files whose types, constants and functions make up the header, in its order.
+const SOURCES: &[&str] =
+    &["src/status.rs", "src/ffi/handle.rs", "src/ffi/life.rs", "src/ffi/knowledge.rs", "src/ffi/errors.rs"];
+
+/// Each section of the header, and the name that it starts with.
+const SECTIONS: &[(&str, &str)] = &[
+    ("#define GC_AUTH_VERSION_NUMBER ", "Version of this header"),
+    ("struct gc_auth;", "Types"),
+    ("#define GC_AUTH_OK ", "Statuses"),
+    ("gc_auth_status_t gc_auth_new(", "Life of a session"),
+    ("gc_auth_status_t gc_auth_bearer(", "What the session knows"),
+    ("const char *gc_auth_last_error_message(", "Errors"),
+    ("const char *gc_auth_version_string(", "Versions"),
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let out_dir = PathBuf::from(std::env::var("OUT_DIR")?);
+    std::fs::write(out_dir.join("gcauth.h"), header()?)?;
+    for source in SOURCES.iter().chain(&["build.rs", "cbindgen.toml"]) {
+        println!("cargo:rerun-if-changed={source}");
+    }
+    if std::env::var("CARGO_CFG_TARGET_OS")? == "linux" {
+        // The number is the ABI's: it changes only when programs have to be linked again.
+        println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libgcauth.so.0");
+        // Threads may be inside when somebody calls dlclose.
+        println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
+    }
+    Ok(())
+}
+
+fn header() -> Result<String, Box<dyn Error>> {
+    let mut builder = cbindgen::Builder::new().with_config(cbindgen::Config::from_file("cbindgen.toml")?);
+    for source in SOURCES {
+        builder = builder.with_src(source);
+    }
+    let mut bytes = Vec::new();
+    builder.generate()?.write(&mut bytes);
+    let mut text = String::from_utf8(bytes)?;
+    for (first, title) in SECTIONS {
+        let at = text.find(first).ok_or_else(|| format!("the header has no {first}"))?;
+        let comment = text[..at].rfind("/**").ok_or_else(|| format!("{first} has no documentation"))?;
+        let banner = format!("/* {:=<76} */\n/* {title:<76} */\n/* {:=<76} */\n\n", "", "");
+        text.insert_str(comment, &banner);
+    }
+    Ok(text)
+}

@@ -1,0 +1,476 @@
+//! The configuration: one JSON object, every key optional. What is known of the platform stands here as defaults.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::endpoint::Endpoint;
+use crate::error::{Error, Result, Status};
+use crate::proxy::ProxySetting;
+
+/// Larger than any config in its right mind.
+const MAX_LEN: usize = 1 << 20;
+/// Times in milliseconds and seconds stay below this, so that sums of them can't overflow anything.
+const MAX_NUMBER: u64 = i32::MAX as u64;
+
+/// What the environment of the process says, read once.
+#[derive(Clone, Default)]
+pub struct Surroundings {
+    /// `GCAUTH_CONFIG`: the config file to use where the caller gives none.
+    pub config_file: Option<PathBuf>,
+    /// `SSL_CERT_FILE`: trust roots in place of the system's.
+    pub ssl_cert_file: Option<PathBuf>,
+    /// `SSL_CERT_DIR`: likewise, a directory.
+    pub ssl_cert_dir: Option<PathBuf>,
+    /// `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`.
+    pub(crate) proxy: ProxySetting,
+}
+
+impl Surroundings {
+    /// Reads the environment variables.
+    pub fn from_env() -> Self {
+        let path = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        Surroundings {
+            config_file: path("GCAUTH_CONFIG"),
+            ssl_cert_file: path("SSL_CERT_FILE"),
+            ssl_cert_dir: path("SSL_CERT_DIR"),
+            proxy: ProxySetting::from_env(),
+        }
+    }
+}
+
+impl fmt::Debug for Surroundings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Surroundings").field("config_file", &self.config_file).finish_non_exhaustive()
+    }
+}
+
+/// Everything that the config says, with defaults for what it does not say.
+#[derive(Clone)]
+pub struct Config {
+    pub(crate) env: String,
+    pub(crate) environments: BTreeMap<String, Endpoint>,
+    pub(crate) login: LoginWire,
+    pub(crate) refresh: RefreshWire,
+    pub(crate) response: ResponseWire,
+    pub(crate) project_id_claims: Vec<String>,
+    pub(crate) renew_before: Duration,
+    pub(crate) clock_leeway: Duration,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) timeout: Duration,
+    pub(crate) retries: u32,
+    pub(crate) trust: Trust,
+    pub(crate) proxy: ProxySetting,
+    pub(crate) public_key: Option<String>,
+    pub(crate) jwks_url: Option<Endpoint>,
+    pub(crate) user_agent: String,
+    pub(crate) allow_http: bool,
+    pub(crate) store: StoreChoice,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config").field("env", &self.env).finish_non_exhaustive()
+    }
+}
+
+/// The login request on the wire.
+#[derive(Clone, Debug)]
+pub(crate) struct LoginWire {
+    pub(crate) path: String,
+    pub(crate) username: String,
+    pub(crate) password: String,
+    pub(crate) organization_id: String,
+    pub(crate) project_id: String,
+}
+
+/// The refresh request on the wire.
+#[derive(Clone, Debug)]
+pub(crate) struct RefreshWire {
+    pub(crate) path: String,
+    pub(crate) token: String,
+    pub(crate) refresh_token: String,
+    pub(crate) project_id: String,
+}
+
+/// Where the parts stand in an answer: dotted paths.
+#[derive(Clone, Debug)]
+pub(crate) struct ResponseWire {
+    pub(crate) token: String,
+    pub(crate) refresh_token: String,
+    pub(crate) token_type: Option<String>,
+}
+
+/// Whom TLS trusts, and who we are to it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Trust {
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) client_cert_file: Option<PathBuf>,
+    pub(crate) client_key_file: Option<PathBuf>,
+    pub(crate) ssl_cert_file: Option<PathBuf>,
+    pub(crate) ssl_cert_dir: Option<PathBuf>,
+}
+
+/// Where the session is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StoreChoice {
+    /// In this process.
+    Memory,
+}
+
+impl Config {
+    /// Reads a config. `None` means the file that the surroundings name, or else the defaults.
+    pub fn load(json: Option<&str>, surroundings: &Surroundings) -> Result<Self> {
+        let file;
+        let json = match (json, &surroundings.config_file) {
+            (Some(json), _) => Some(json),
+            (None, Some(path)) => {
+                file = read_config_file(path)?;
+                Some(file.as_str())
+            }
+            (None, None) => None,
+        };
+        let value = match json {
+            Some(json) => parse(json)?,
+            None => Value::Object(Map::new()),
+        };
+        Self::from_value(&value, surroundings)
+    }
+
+    fn from_value(value: &Value, surroundings: &Surroundings) -> Result<Self> {
+        let top = Section::top(value)?;
+        top.only(&[
+            "env",
+            "environments",
+            "login",
+            "refresh",
+            "response",
+            "claims",
+            "renew_before_s",
+            "clock_leeway_s",
+            "connect_timeout_ms",
+            "timeout_ms",
+            "retries",
+            "ca_file",
+            "client_cert_file",
+            "client_key_file",
+            "proxy",
+            "public_key",
+            "jwks_url",
+            "user_agent",
+            "allow_http",
+            "store",
+            "store_lock",
+        ])?;
+        let timeout = top.millis("timeout_ms", 30_000)?;
+        Ok(Config {
+            env: top.text("env", "prod")?,
+            environments: environments(&top)?,
+            login: login(&top)?,
+            refresh: refresh(&top)?,
+            response: response(&top)?,
+            project_id_claims: project_id_claims(&top)?,
+            renew_before: Duration::from_secs(top.number("renew_before_s", 900, 0)?),
+            clock_leeway: Duration::from_secs(top.number("clock_leeway_s", 30, 0)?),
+            connect_timeout: top.millis("connect_timeout_ms", 10_000)?.min(timeout),
+            timeout,
+            retries: u32::try_from(top.number("retries", 3, 0)?).unwrap_or(u32::MAX),
+            trust: trust(&top, surroundings)?,
+            proxy: match top.optional_text("proxy")? {
+                Some(url) => ProxySetting::explicit(url).map_err(|why| top.wrong("proxy", why))?,
+                None => surroundings.proxy.clone(),
+            },
+            public_key: top.optional_text("public_key")?.map(str::to_owned),
+            jwks_url: match top.optional_text("jwks_url")? {
+                Some(url) => Some(Endpoint::parse(url).map_err(|why| top.wrong("jwks_url", why))?),
+                None => None,
+            },
+            user_agent: user_agent(&top)?,
+            allow_http: top.boolean("allow_http", false)?,
+            store: store(&top)?,
+        })
+    }
+
+    /// The environment to use: the one asked for, or the config's own.
+    pub(crate) fn environment(&self, asked: Option<&str>) -> Result<(&str, &Endpoint)> {
+        let name = asked.unwrap_or(&self.env);
+        match self.environments.get_key_value(name) {
+            Some((name, host)) => Ok((name, host)),
+            None => {
+                let known: Vec<&str> = self.environments.keys().map(String::as_str).collect();
+                Err(Error::new(
+                    Status::Config,
+                    format!(
+                        "unknown env; the config knows {}: add the new one to \"environments\", with its \"host\"",
+                        known.join(", ")
+                    ),
+                ))
+            }
+        }
+    }
+}
+
+fn read_config_file(path: &std::path::Path) -> Result<String> {
+    let fail = |why: String| {
+        Error::new(Status::Config, format!("the config file {}, named by GCAUTH_CONFIG, {why}", path.display()))
+    };
+    let size = std::fs::metadata(path).map_err(|e| fail(format!("can't be read: {e}")))?.len();
+    if size > MAX_LEN as u64 {
+        return Err(fail("is larger than 1 MiB".into()));
+    }
+    std::fs::read_to_string(path).map_err(|e| fail(format!("can't be read: {e}")))
+}
+
+fn parse(json: &str) -> Result<Value> {
+    if json.len() > MAX_LEN {
+        return Err(Error::new(Status::Config, "the config is larger than 1 MiB"));
+    }
+    serde_json::from_str(json).map_err(|e| {
+        // Only the place: serde's text can repeat the input.
+        Error::new(Status::Config, format!("the config is not valid JSON (line {}, column {})", e.line(), e.column()))
+    })
+}
+
+fn environments(top: &Section) -> Result<BTreeMap<String, Endpoint>> {
+    let mut known = BTreeMap::new();
+    // "prod" is inferred from the hosts in the public documentation; "dev" was seen in a public client.
+    let built_in =
+        [("prod", "https://auth-api.genomcore.net/api/v1"), ("dev", "https://auth-apidev.genomcore.net/api/v1")];
+    for (name, host) in built_in {
+        if let Ok(endpoint) = Endpoint::parse(host) {
+            known.insert(name.to_owned(), endpoint);
+        }
+    }
+    let section = top.section("environments")?;
+    for name in section.keys() {
+        let environment = section.section(name)?;
+        environment.only(&["host"])?;
+        let host = environment.optional_text("host")?.ok_or_else(|| environment.wrong("host", "is missing"))?;
+        let endpoint = Endpoint::parse(host).map_err(|why| environment.wrong("host", why))?;
+        known.insert(name.clone(), endpoint);
+    }
+    Ok(known)
+}
+
+fn login(top: &Section) -> Result<LoginWire> {
+    let login = top.section("login")?;
+    login.only(&["path", "fields"])?;
+    let fields = login.section("fields")?;
+    fields.only(&["username", "password", "organization_id", "project_id"])?;
+    let wire = LoginWire {
+        path: login.path("path", "frontdesk/login")?,
+        username: fields.text("username", "username")?,
+        password: fields.text("password", "password")?,
+        organization_id: fields.text("organization_id", "organization")?,
+        project_id: fields.text("project_id", "project")?,
+    };
+    fields.distinct(&[&wire.username, &wire.password, &wire.organization_id, &wire.project_id])?;
+    Ok(wire)
+}
+
+fn refresh(top: &Section) -> Result<RefreshWire> {
+    let refresh = top.section("refresh")?;
+    refresh.only(&["path", "fields"])?;
+    let fields = refresh.section("fields")?;
+    fields.only(&["token", "refresh_token", "project_id"])?;
+    let wire = RefreshWire {
+        path: refresh.path("path", "auth/refresh-token")?,
+        token: fields.text("token", "token")?,
+        refresh_token: fields.text("refresh_token", "refreshToken")?,
+        project_id: fields.text("project_id", "project")?,
+    };
+    fields.distinct(&[&wire.token, &wire.refresh_token, &wire.project_id])?;
+    Ok(wire)
+}
+
+fn response(top: &Section) -> Result<ResponseWire> {
+    let response = top.section("response")?;
+    response.only(&["token", "refresh_token", "token_type"])?;
+    Ok(ResponseWire {
+        token: response.text("token", "token")?,
+        refresh_token: response.text("refresh_token", "refreshToken")?,
+        token_type: response.optional_text("token_type")?.map(str::to_owned),
+    })
+}
+
+fn project_id_claims(top: &Section) -> Result<Vec<String>> {
+    let claims = top.section("claims")?;
+    claims.only(&["project_id"])?;
+    let wrong = || claims.wrong("project_id", "must be an array of claim names");
+    match claims.get("project_id") {
+        None => Ok(["project_id", "projectId", "project.id", "project"].map(str::to_owned).into()),
+        Some(Value::Array(paths)) => paths
+            .iter()
+            .map(|path| match path.as_str() {
+                Some(path) if !path.is_empty() => Ok(path.to_owned()),
+                _ => Err(wrong()),
+            })
+            .collect(),
+        Some(_) => Err(wrong()),
+    }
+}
+
+fn trust(top: &Section, surroundings: &Surroundings) -> Result<Trust> {
+    let path = |key| Ok::<_, Error>(top.optional_text(key)?.map(PathBuf::from));
+    let trust = Trust {
+        ca_file: path("ca_file")?,
+        client_cert_file: path("client_cert_file")?,
+        client_key_file: path("client_key_file")?,
+        ssl_cert_file: surroundings.ssl_cert_file.clone(),
+        ssl_cert_dir: surroundings.ssl_cert_dir.clone(),
+    };
+    if trust.client_cert_file.is_some() != trust.client_key_file.is_some() {
+        return Err(top.wrong("client_cert_file", "and \"client_key_file\" go together"));
+    }
+    Ok(trust)
+}
+
+fn user_agent(top: &Section) -> Result<String> {
+    let agent = top.text("user_agent", "gcauth/VERSION")?.replace("VERSION", env!("CARGO_PKG_VERSION"));
+    if agent.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+        Ok(agent)
+    } else {
+        Err(top.wrong("user_agent", "may contain printable ASCII only"))
+    }
+}
+
+fn store(top: &Section) -> Result<StoreChoice> {
+    let lock = top.text("store_lock", "auto")?;
+    if !["auto", "flock", "lease"].contains(&lock.as_str()) {
+        return Err(top.wrong("store_lock", "must be \"auto\", \"flock\" or \"lease\""));
+    }
+    match top.text("store", "memory")?.as_str() {
+        "memory" => Ok(StoreChoice::Memory),
+        _ => Err(top.wrong("store", "must be \"memory\", the only store of this version")),
+    }
+}
+
+/// One object of the config, with the dotted path to it for messages.
+struct Section<'a> {
+    path: String,
+    /// None where the config does not have the section.
+    map: Option<&'a Map<String, Value>>,
+}
+
+impl<'a> Section<'a> {
+    fn top(value: &'a Value) -> Result<Self> {
+        match value {
+            Value::Object(map) => Ok(Section { path: String::new(), map: Some(map) }),
+            _ => Err(Error::new(Status::Config, "the config must be a JSON object")),
+        }
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &'a String> {
+        self.map.into_iter().flat_map(Map::keys)
+    }
+
+    /// The value of `key`; null counts as absent.
+    fn get(&self, key: &str) -> Option<&'a Value> {
+        self.map?.get(key).filter(|value| !value.is_null())
+    }
+
+    fn name(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    fn wrong(&self, key: &str, why: &str) -> Error {
+        let name = crate::redact::clean(&self.name(key), &[], 100);
+        Error::new(Status::Config, format!("config key \"{name}\" {why}"))
+    }
+
+    /// Refuses keys that are not in `known`, and names the nearest that is.
+    fn only(&self, known: &[&str]) -> Result<()> {
+        let Some(unknown) = self.keys().find(|key| !known.contains(&key.as_str())) else {
+            return Ok(());
+        };
+        let shown = crate::redact::clean(unknown, &[], 60);
+        let nearest =
+            known.iter().max_by(|a, b| strsim::jaro_winkler(&shown, a).total_cmp(&strsim::jaro_winkler(&shown, b)));
+        Err(Error::new(
+            Status::Config,
+            format!(
+                "unknown config key \"{}\"; the nearest known key is \"{}\"",
+                self.name(&shown),
+                self.name(nearest.unwrap_or(&"")),
+            ),
+        ))
+    }
+
+    fn section(&self, key: &str) -> Result<Section<'a>> {
+        match self.get(key) {
+            None => Ok(Section { path: self.name(key), map: None }),
+            Some(Value::Object(map)) => Ok(Section { path: self.name(key), map: Some(map) }),
+            Some(_) => Err(self.wrong(key, "must be an object")),
+        }
+    }
+
+    /// A string; an empty one counts as absent.
+    fn optional_text(&self, key: &str) -> Result<Option<&'a str>> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::String(text)) if text.is_empty() => Ok(None),
+            Some(Value::String(text)) if text.contains('\0') => Err(self.wrong(key, "must not contain a NUL")),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(self.wrong(key, "must be a string")),
+        }
+    }
+
+    fn text(&self, key: &str, default: &str) -> Result<String> {
+        Ok(self.optional_text(key)?.unwrap_or(default).to_owned())
+    }
+
+    /// A path below a base URL.
+    fn path(&self, key: &str, default: &str) -> Result<String> {
+        let path = self.text(key, default)?;
+        match Endpoint::parse("https://host").and_then(|host| host.join(&path)) {
+            Ok(_) => Ok(path),
+            Err(_) => Err(self.wrong(key, "must be a path without query, fragment or white space")),
+        }
+    }
+
+    /// A whole number; 1e3 and 1000.0 are whole numbers too.
+    fn number(&self, key: &str, default: u64, min: u64) -> Result<u64> {
+        let Some(value) = self.get(key) else {
+            return Ok(default);
+        };
+        let number = match value {
+            Value::Number(n) => n.as_u64().or_else(|| {
+                n.as_f64().filter(|f| f.fract() == 0.0 && *f >= 0.0 && *f <= MAX_NUMBER as f64).map(|f| f as u64)
+            }),
+            _ => None,
+        };
+        match number {
+            Some(n) if (min..=MAX_NUMBER).contains(&n) => Ok(n),
+            _ => Err(self.wrong(key, &format!("must be a whole number from {min} to {MAX_NUMBER}"))),
+        }
+    }
+
+    fn millis(&self, key: &str, default: u64) -> Result<Duration> {
+        Ok(Duration::from_millis(self.number(key, default, 1)?))
+    }
+
+    fn boolean(&self, key: &str, default: bool) -> Result<bool> {
+        match self.get(key) {
+            None => Ok(default),
+            Some(Value::Bool(b)) => Ok(*b),
+            Some(_) => Err(self.wrong(key, "must be true or false")),
+        }
+    }
+
+    /// Refuses two fields of one request under the same name.
+    fn distinct(&self, names: &[&String]) -> Result<()> {
+        for (i, name) in names.iter().enumerate() {
+            if names[..i].contains(name) {
+                return Err(Error::new(
+                    Status::Config,
+                    format!("config key \"{}\" gives two fields the same name", self.path),
+                ));
+            }
+        }
+        Ok(())
+    }
+}

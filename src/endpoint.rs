@@ -1,0 +1,133 @@
+//! Where requests go: base URLs, paths joined to them, and which of them may be spoken to without TLS.
+#![forbid(unsafe_code)]
+
+use std::net::IpAddr;
+
+use ureq::http::Uri;
+use ureq::http::uri::Scheme;
+
+/// A base URL or one below it: http or https, with a host, without user, query or fragment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    uri: Uri,
+    text: String,
+}
+
+impl Endpoint {
+    /// Reads a base URL; the error says what is wrong without repeating the text, which may hold a password.
+    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
+        if text.contains('@') {
+            return Err("must not contain a user name or password");
+        }
+        if text.contains(['?', '#']) {
+            return Err("must not contain a query or fragment");
+        }
+        let uri: Uri = text.parse().map_err(|_| "is not a URL")?;
+        if uri.scheme() != Some(&Scheme::HTTPS) && uri.scheme() != Some(&Scheme::HTTP) {
+            return Err("must start with https:// or http://");
+        }
+        match uri.host() {
+            None | Some("") => return Err("has no host"),
+            Some(_) => {}
+        }
+        if uri.authority().is_some_and(|a| a.port().is_none() && a.as_str().ends_with(':')) {
+            return Err("has no port after the colon");
+        }
+        Ok(Endpoint { uri, text: text.to_owned() })
+    }
+
+    /// The endpoint at `path` below this one, joined with exactly one slash.
+    pub(crate) fn join(&self, path: &str) -> Result<Self, &'static str> {
+        let base = self.text.trim_end_matches('/');
+        Self::parse(&format!("{base}/{}", path.trim_start_matches('/')))
+    }
+
+    /// As it was written.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// For the HTTP client.
+    pub(crate) fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// Whether both name the same base; a slash at the end makes no difference.
+    pub(crate) fn is_same_base(&self, other: &str) -> bool {
+        self.text.trim_end_matches('/') == other.trim_end_matches('/')
+    }
+
+    /// Whether what is sent there can be read on the way: plain http to a host that is not this machine.
+    pub(crate) fn is_exposed(&self) -> bool {
+        self.uri.scheme() != Some(&Scheme::HTTPS) && !self.is_loopback()
+    }
+
+    /// Whether the host is this machine by its own name or address.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let host = bare_host(&self.uri);
+        host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+    }
+}
+
+/// The host of `uri`, an IPv6 address without its brackets.
+pub(crate) fn bare_host(uri: &Uri) -> &str {
+    let host = uri.host().unwrap_or_default();
+    host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn joins_with_one_slash() {
+        for (base, path) in [
+            ("https://h/api/v1", "a/b"),
+            ("https://h/api/v1/", "a/b"),
+            ("https://h/api/v1", "/a/b"),
+            ("https://h/api/v1//", "//a/b"),
+        ] {
+            let joined = Endpoint::parse(base).unwrap().join(path).unwrap();
+            assert_eq!(joined.as_str(), "https://h/api/v1/a/b");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_base_url() {
+        for text in [
+            "",
+            "h",
+            "ftp://h",
+            "https://",
+            "https:///x",
+            "https://u:p@h",
+            "https://h?q",
+            "https://h/#f",
+            "https://h o",
+            "https://h:/x",
+            "/path",
+        ] {
+            assert!(Endpoint::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn knows_what_is_exposed() {
+        for (text, exposed) in [
+            ("https://example.org", false),
+            ("http://example.org", true),
+            ("http://localhost:1", false),
+            ("http://LOCALHOST", false),
+            ("http://127.9.9.9:1", false),
+            ("http://[::1]:1", false),
+            ("http://[::ffff:127.0.0.1]:1", false),
+            ("http://127.0.0.1.example.org", true),
+            ("http://localhost.example.org", true),
+            ("http://0.0.0.0", true),
+            ("http://[::]", true),
+            ("http://10.0.0.1", true),
+        ] {
+            assert_eq!(Endpoint::parse(text).unwrap().is_exposed(), exposed, "{text}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! A session as JSON, for another process to go on with.
+#![forbid(unsafe_code)]
+
+use serde_json::Value;
+
+use crate::error::{Error, Result, Status};
+use crate::record::Tokens;
+use crate::secret::SecretBytes;
+use crate::wiped_json::{WipedJson, write_object};
+
+const MAX_LEN: usize = 4 << 20;
+
+/// Writes `{"env","host","token","refresh_token","token_type","project_id"}`, without the parts that are absent.
+pub(crate) fn to_json(env: &str, host: &str, tokens: &Tokens) -> Result<SecretBytes> {
+    let has_tokens = tokens.token().is_some() || tokens.refresh_token().is_some();
+    let mut members = vec![("env", env), ("host", host)];
+    members.extend(tokens.token().map(|token| ("token", token)));
+    members.extend(tokens.refresh_token().map(|token| ("refresh_token", token)));
+    members.extend(has_tokens.then_some(("token_type", tokens.token_type.as_str())));
+    members.extend(tokens.scope.as_deref().map(|project| ("project_id", project)));
+    write_object(&members)
+}
+
+/// What [`to_json`] wrote.
+pub(crate) struct Exported(WipedJson);
+
+impl Exported {
+    /// Reads an exported session; members that are not known are passed over.
+    pub(crate) fn parse(json: &str) -> Result<Self> {
+        let wrong = |why: &str| Error::new(Status::Config, format!("the exported session {why}; export it again"));
+        if json.len() > MAX_LEN {
+            return Err(wrong("is larger than 4 MiB"));
+        }
+        let exported = match WipedJson::parse(json.as_bytes()) {
+            Some(json) if json.is_object() => Exported(json),
+            Some(_) => return Err(wrong("is not a JSON object")),
+            None => return Err(wrong("is not valid JSON")),
+        };
+        for name in ["env", "host", "token", "refresh_token", "token_type", "project_id"] {
+            match exported.0.lookup(name) {
+                None | Some(Value::Null | Value::String(_)) => {}
+                Some(_) => return Err(wrong(&format!("has a \"{name}\" that is not a string"))),
+            }
+        }
+        Ok(exported)
+    }
+
+    fn member(&self, name: &str) -> Option<&str> {
+        self.0.lookup(name).and_then(Value::as_str).filter(|text| !text.is_empty())
+    }
+
+    pub(crate) fn env(&self) -> Option<&str> {
+        self.member("env")
+    }
+
+    pub(crate) fn host(&self) -> Option<&str> {
+        self.member("host")
+    }
+
+    pub(crate) fn token(&self) -> Option<&str> {
+        self.member("token")
+    }
+
+    pub(crate) fn refresh_token(&self) -> Option<&str> {
+        self.member("refresh_token")
+    }
+
+    pub(crate) fn token_type(&self) -> Option<&str> {
+        self.member("token_type")
+    }
+
+    pub(crate) fn project_id(&self) -> Option<&str> {
+        self.member("project_id")
+    }
+}

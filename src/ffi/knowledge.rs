@@ -1,0 +1,274 @@
+//! Exports: what the session knows.
+
+use std::ffi::c_char;
+
+use super::arguments::{TextOut, optional, session, target};
+use super::guard::guard;
+use super::handle::gc_auth_t;
+use crate::status::gc_auth_status_t;
+
+/// The token to send, as `Bearer <token>`, ready for an Authorization header, renewed if it is time to. Call it before
+/// each request: on a valid token it takes no lock, makes no system call, and costs about a clock read and a copy.
+///
+/// - `auth`: the handle. Not NULL.
+/// - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers". Tokens are about 1 KB; 8 KiB is a good start.
+///   The size can grow from call to call; a token that was renewed while the buffer was too small is kept.
+/// - `out_expires_at`: when exactly this token expires, in Unix seconds rounded down, 0 when the token does not say.
+///   May be NULL.
+///
+/// In the last `renew_before_s` of a token's life (or its last third, if that is shorter) one caller renews, and all
+/// others get the valid token at once; if the renewal fails, so does that one, and it is tried again a little later.
+/// When the token has expired or was reported as rejected, all callers wait for one renewal, which takes no longer than
+/// `timeout_ms`. After a failed one the same error comes back without network for 1 s, then 2 s, doubling to 30 s. A
+/// refresh token that the server refused is not sent again before a login.
+///
+/// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`; `GC_AUTH_ERR_NO_TOKEN` (log in
+/// first); `GC_AUTH_ERR_TOKEN_EXPIRED` (and no refresh token, or the new token had already run out);
+/// `GC_AUTH_ERR_NO_REFRESH_TOKEN` (the token was reported as rejected, and there is none); `GC_AUTH_ERR_FORKED`; when a
+/// renewal was needed and failed, its status, see gc_auth_refresh(); `GC_AUTH_ERR_TIMEOUT` also when another thread's
+/// renewal took too long.
+///
+/// Threads: any. Fork: with the in-memory store a child may use the inherited token while it is valid, and gets
+/// `GC_AUTH_ERR_FORKED` when it would have to spend the refresh token, which is the parent's. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gc_auth_bearer(
+    auth: *mut gc_auth_t,
+    buf: *mut c_char,
+    buf_size: usize,
+    out_size: *mut usize,
+    out_expires_at: *mut i64,
+) -> gc_auth_status_t {
+    // SAFETY: handle and outputs are as the header asks for.
+    guard(|| unsafe {
+        let session = session(auth)?;
+        let out = TextOut::new(buf, buf_size, out_size)?;
+        let current = session.bearer()?;
+        out.write(current.bearer()?)?;
+        if let Some(out_expires_at) = out_expires_at.as_mut() {
+            *out_expires_at = current.expires_at();
+        }
+        Ok(())
+    })
+}
+
+/// The access token as it is, expired or not, without `Bearer `. Never renews.
+///
+/// - `auth`: the handle. Not NULL.
+/// - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+///
+/// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`; `GC_AUTH_ERR_NO_TOKEN`.
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gc_auth_token(
+    auth: *mut gc_auth_t,
+    buf: *mut c_char,
+    buf_size: usize,
+    out_size: *mut usize,
+) -> gc_auth_status_t {
+    // SAFETY: handle and outputs are as the header asks for.
+    guard(|| unsafe {
+        let session = session(auth)?;
+        let out = TextOut::new(buf, buf_size, out_size)?;
+        out.write(session.current().token()?)
+    })
+}
+
+/// The refresh token as it is. Keep it secret; it is good for one use.
+///
+/// - `auth`: the handle. Not NULL.
+/// - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+///
+/// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`;
+/// `GC_AUTH_ERR_NO_REFRESH_TOKEN`.
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gc_auth_refresh_token(
+    auth: *mut gc_auth_t,
+    buf: *mut c_char,
+    buf_size: usize,
+    out_size: *mut usize,
+) -> gc_auth_status_t {
+    // SAFETY: handle and outputs are as the header asks for.
+    guard(|| unsafe {
+        let session = session(auth)?;
+        let out = TextOut::new(buf, buf_size, out_size)?;
+        out.write(session.current().refresh_token()?)
+    })
+}
+
+/// The token type: `Bearer`, unless the server's answer said otherwise.
+///
+/// - `auth`: the handle. Not NULL.
+/// - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+///
+/// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`.
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gc_auth_token_type(
+    auth: *mut gc_auth_t,
+    buf: *mut c_char,
+    buf_size: usize,
+    out_size: *mut usize,
+) -> gc_auth_status_t {
+    // SAFETY: handle and outputs are as the header asks for.
+    guard(|| unsafe {
+        let session = session(auth)?;
+        let out = TextOut::new(buf, buf_size, out_size)?;
+        out.write(session.current().token_type())
+    })
+}
+
+/// The name of the environment in use, for example `prod`.
+///
+/// - `auth`: the handle. Not NULL.
+/// - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+///
+/// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`.
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gc_auth_env(
+    auth: *mut gc_auth_t,
+    buf: *mut c_char,
+    buf_size: usize,
+    out_size: *mut usize,
+) -> gc_auth_status_t {
+    // SAFETY: handle and outputs are as the header asks for.
+    guard(|| unsafe {
+        let session = session(auth)?;
+        TextOut::new(buf, buf_size, out_size)?.write(session.env())
+    })
+}
+
+/// The base URL of the environment in use, as the config has it.
+///
+/// - `auth`: the handle. Not NULL.
+/// - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+///
+/// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`.
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gc_auth_host(
+    auth: *mut gc_auth_t,
+    buf: *mut c_char,
+    buf_size: usize,
+    out_size: *mut usize,
+) -> gc_auth_status_t {
+    // SAFETY: handle and outputs are as the header asks for.
+    guard(|| unsafe {
+        let session = session(auth)?;
+        TextOut::new(buf, buf_size, out_size)?.write(session.host())
+    })
+}
+
+/// The payload of the current token: a JSON object in compact form, members in the token's own order, numbers in their
+/// own text. Decoded once per token. NOT verified: see gc_auth_decode_jwt().
+///
+/// - `auth`: the handle. Not NULL.
+/// - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+///
+/// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`; `GC_AUTH_ERR_NO_TOKEN`;
+/// `GC_AUTH_ERR_TOKEN_MALFORMED` (not a JWT); `GC_AUTH_ERR_CLAIMS_MALFORMED` (the payload is not a JSON object, or has
+/// duplicate members); `GC_AUTH_ERR_NO_MEMORY`.
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gc_auth_decoded_token(
+    auth: *mut gc_auth_t,
+    buf: *mut c_char,
+    buf_size: usize,
+    out_size: *mut usize,
+) -> gc_auth_status_t {
+    // SAFETY: handle and outputs are as the header asks for.
+    guard(|| unsafe {
+        let session = session(auth)?;
+        let out = TextOut::new(buf, buf_size, out_size)?;
+        out.write(session.current().payload()?.as_json())
+    })
+}
+
+/// The payload of the current token, in the form of gc_auth_decoded_token(): with a key only if the token verifies.
+///
+/// - `auth`: the handle. Not NULL.
+/// - `public_key`: the issuer's public key: PEM (`PUBLIC KEY`, `RSA PUBLIC KEY`, `CERTIFICATE`), one JWK, or a JWKS. A
+///   private or symmetric key is refused. NULL or "": nothing is verified. The key is parsed once and kept, so give the
+///   same text again.
+/// - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+///
+/// Verification reports the first fault in this order: `GC_AUTH_ERR_TOKEN_MALFORMED`, `GC_AUTH_ERR_ALGORITHM_REFUSED`,
+/// `GC_AUTH_ERR_KEY_INVALID`, `GC_AUTH_ERR_SIGNATURE_INVALID`, `GC_AUTH_ERR_CLAIMS_MALFORMED`,
+/// `GC_AUTH_ERR_TOKEN_NOT_YET_VALID`, `GC_AUTH_ERR_TOKEN_EXPIRED`. Times may be off by the config's `clock_leeway_s`. A
+/// token without `exp` is accepted; audience and issuer are the caller's to check. Algorithms: RS256/384/512,
+/// PS256/384/512, ES256/384, EdDSA (Ed25519).
+///
+/// Returns `GC_AUTH_OK`; one of the above; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_INVALID_UTF8`;
+/// `GC_AUTH_ERR_BUFFER_TOO_SMALL`; `GC_AUTH_ERR_NO_TOKEN`; `GC_AUTH_ERR_NO_MEMORY`.
+///
+/// Threads: any. Touches no network. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gc_auth_decode_jwt(
+    auth: *mut gc_auth_t,
+    public_key: *const c_char,
+    buf: *mut c_char,
+    buf_size: usize,
+    out_size: *mut usize,
+) -> gc_auth_status_t {
+    // SAFETY: handle, string and outputs are as the header asks for.
+    guard(|| unsafe {
+        let session = session(auth)?;
+        let public_key = optional("public_key", public_key)?;
+        let out = TextOut::new(buf, buf_size, out_size)?;
+        out.write(session.decode_jwt(public_key)?.as_json())
+    })
+}
+
+/// The number of the token's project: the first of the config's `claims.project_id` that the payload has. Not the name
+/// that gc_auth_login() takes. Not verified.
+///
+/// - `auth`: the handle. Not NULL.
+/// - `out_project_id`: where the number goes. Not NULL.
+///
+/// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_NO_TOKEN`; `GC_AUTH_ERR_TOKEN_MALFORMED`,
+/// `GC_AUTH_ERR_CLAIMS_MALFORMED`; `GC_AUTH_ERR_CLAIM_MISSING` (no such claim, or it is neither an integer nor a numeric
+/// string).
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gc_auth_project_id(auth: *mut gc_auth_t, out_project_id: *mut i64) -> gc_auth_status_t {
+    // SAFETY: handle and output are as the header asks for.
+    guard(|| unsafe {
+        let session = session(auth)?;
+        let out = target("out_project_id", out_project_id)?;
+        out.write(session.project_id()?);
+        Ok(())
+    })
+}
+
+/// The session as JSON, for gc_auth_from_json(): `{"env","host","token","refresh_token","token_type","project_id"}` in
+/// this order, absent parts left out. It holds both tokens: keep it secret. `project_id` is the project as it was sent,
+/// not the number in the token.
+///
+/// - `auth`: the handle. Not NULL.
+/// - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+///
+/// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`; `GC_AUTH_ERR_NO_MEMORY`.
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gc_auth_to_json(
+    auth: *mut gc_auth_t,
+    buf: *mut c_char,
+    buf_size: usize,
+    out_size: *mut usize,
+) -> gc_auth_status_t {
+    // SAFETY: handle and outputs are as the header asks for.
+    guard(|| unsafe {
+        let session = session(auth)?;
+        let out = TextOut::new(buf, buf_size, out_size)?;
+        out.write(session.to_json()?.as_str())
+    })
+}

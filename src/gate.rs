@@ -1,0 +1,258 @@
+//! Who may talk to the server now: one thread of a handle at a time, and nobody right after a failure.
+#![forbid(unsafe_code)]
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Instant;
+
+use crate::error::{Error, Status};
+use crate::fork::ProcessMark;
+use crate::schedule::late_pause_ms;
+
+/// Made anew in a forked child: another thread of the parent may have held this one.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    pub(crate) process: ProcessMark,
+    state: Mutex<State>,
+    idle: Condvar,
+}
+
+/// What the gate knows of attempts so far.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    is_busy: bool,
+    turns: u64,
+    failures: Failures,
+}
+
+/// Failed renewals of one generation; a newer generation starts with a clean slate.
+#[derive(Debug, Default)]
+struct Failures {
+    generation: u64,
+    early_not_before_ms: i64,
+    late_count: u32,
+    late_not_before_ms: i64,
+    /// The server refused the refresh token: it is not sent again by itself.
+    is_refused: bool,
+    last: Option<Failed>,
+}
+
+#[derive(Debug)]
+struct Failed {
+    turn: u64,
+    scope: Option<String>,
+    error: Error,
+}
+
+/// A renewal that failed.
+pub(crate) struct Failure {
+    pub(crate) generation: u64,
+    pub(crate) scope: Option<String>,
+    pub(crate) error: Error,
+    /// Reading of the steady clock at the failure.
+    pub(crate) now_ms: i64,
+    /// How long early renewals rest.
+    pub(crate) early_pause_ms: i64,
+    /// Whether there was no valid token at the time.
+    pub(crate) was_late: bool,
+}
+
+/// How asking for a turn ended.
+pub(crate) enum Admission<'a> {
+    /// Go ahead.
+    Turn(Turn<'a>),
+    /// Somebody else had the turn until now: look again at what there is.
+    Waited,
+    /// Not now, for this reason.
+    Held(Error),
+}
+
+/// The right to talk to the server; given back when dropped, also by a panic.
+pub(crate) struct Turn<'a> {
+    gate: &'a Gate,
+    number: u64,
+}
+
+impl State {
+    /// Why an early renewal of `generation` rests at `now_ms`.
+    pub(crate) fn is_early_held(&self, generation: u64, now_ms: i64) -> bool {
+        let failures = &self.failures;
+        failures.generation == generation && (failures.is_refused || now_ms < failures.early_not_before_ms)
+    }
+
+    /// The error that stands while a renewal of `generation` that can't wait is not tried again.
+    pub(crate) fn late_error(&self, generation: u64, now_ms: i64) -> Option<Error> {
+        let failures = &self.failures;
+        let is_held = failures.generation == generation
+            && (failures.is_refused || (failures.late_count > 0 && now_ms < failures.late_not_before_ms));
+        is_held.then(|| failures.last.as_ref().map(|failed| failed.error.clone())).flatten()
+    }
+
+    /// The error of a renewal to `scope` that began after turn `since`.
+    pub(crate) fn error_since(&self, since: u64, scope: Option<&str>) -> Option<Error> {
+        let failed = self.failures.last.as_ref()?;
+        (failed.turn > since && failed.scope.as_deref() == scope).then(|| failed.error.clone())
+    }
+}
+
+impl Gate {
+    pub(crate) fn new() -> Self {
+        Gate { process: ProcessMark::current(), state: Mutex::default(), idle: Condvar::new() }
+    }
+
+    /// How many turns began until now.
+    pub(crate) fn turns(&self) -> u64 {
+        self.lock().turns
+    }
+
+    /// A turn if nobody has it and `is_held` does not object; never waits, not even for the gate itself.
+    pub(crate) fn try_turn(&self, is_held: impl FnOnce(&State) -> bool) -> Option<Turn<'_>> {
+        let state = match self.state.try_lock() {
+            Ok(state) => state,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        if state.is_busy || is_held(&state) { None } else { Some(self.begin(state)) }
+    }
+
+    /// A turn, or the end of somebody else's, or an error that `held` gives.
+    pub(crate) fn turn_or_wait(&self, deadline: Instant, held: impl FnOnce(&State) -> Option<Error>) -> Admission<'_> {
+        let state = self.lock();
+        if !state.is_busy {
+            return match held(&state) {
+                Some(error) => Admission::Held(error),
+                None => Admission::Turn(self.begin(state)),
+            };
+        }
+        let number = state.turns;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let (state, _) = self
+            .idle
+            .wait_timeout_while(state, left, |state| state.is_busy && state.turns == number)
+            .unwrap_or_else(PoisonError::into_inner);
+        if state.is_busy && state.turns == number {
+            return Admission::Held(Error::new(
+                Status::Timeout,
+                "timeout_ms ran out while another thread was talking to the server",
+            ));
+        }
+        Admission::Waited
+    }
+
+    fn begin(&self, mut state: MutexGuard<'_, State>) -> Turn<'_> {
+        state.is_busy = true;
+        state.turns += 1;
+        Turn { gate: self, number: state.turns }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere leaves counters that are still good.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Turn<'_> {
+    /// Remembers that this turn's renewal failed.
+    pub(crate) fn note(&self, failure: Failure) {
+        let mut state = self.gate.lock();
+        if state.failures.generation != failure.generation {
+            state.failures = Failures { generation: failure.generation, ..Failures::default() };
+        }
+        let failures = &mut state.failures;
+        failures.is_refused = failure.error.status() == Status::Unauthorized;
+        failures.early_not_before_ms = failure.now_ms.saturating_add(failure.early_pause_ms);
+        if failure.was_late {
+            failures.late_count = failures.late_count.saturating_add(1);
+            failures.late_not_before_ms = failure.now_ms.saturating_add(late_pause_ms(failures.late_count));
+        }
+        failures.last = Some(Failed { turn: self.number, scope: failure.scope, error: failure.error });
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.gate.lock().is_busy = false;
+        self.gate.idle.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(60)
+    }
+
+    fn failure(status: Status, was_late: bool) -> Failure {
+        Failure {
+            generation: 1,
+            scope: None,
+            error: Error::new(status, "why"),
+            now_ms: 0,
+            early_pause_ms: 500,
+            was_late,
+        }
+    }
+
+    #[test]
+    fn a_panic_in_a_turn_gives_it_back() {
+        let gate = Gate::new();
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _turn = gate.try_turn(|_| false).unwrap();
+            panic!("in a renewal");
+        }));
+        assert!(panicked.is_err());
+        assert!(gate.try_turn(|_| false).is_some());
+    }
+
+    #[test]
+    fn one_turn_at_a_time_and_waiters_are_told() {
+        let gate = Gate::new();
+        let turn = gate.try_turn(|_| false).unwrap();
+        assert!(gate.try_turn(|_| false).is_none());
+        assert!(matches!(
+            gate.turn_or_wait(Instant::now(), |_| None),
+            Admission::Held(e) if e.status() == Status::Timeout
+        ));
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| matches!(gate.turn_or_wait(soon(), |_| None), Admission::Waited));
+            drop(turn);
+            // The waiter may also come after the turn has ended, and then gets its own.
+            let _ = waiter.join().unwrap();
+        });
+        assert!(matches!(gate.turn_or_wait(soon(), |_| None), Admission::Turn(_)));
+    }
+
+    #[test]
+    fn failures_hold_back_their_own_generation_only() {
+        let gate = Gate::new();
+        gate.try_turn(|_| false).unwrap().note(failure(Status::Server, false));
+        let state = gate.lock();
+        assert!(state.is_early_held(1, 499) && !state.is_early_held(1, 500) && !state.is_early_held(2, 0));
+        assert!(state.late_error(1, 0).is_none());
+        assert!(state.error_since(0, None).is_some());
+        assert!(state.error_since(1, None).is_none() && state.error_since(0, Some("p")).is_none());
+    }
+
+    #[test]
+    fn late_failures_hold_longer_each_time() {
+        let gate = Gate::new();
+        for (count, pause) in [(1, 1000), (2, 2000), (3, 4000)] {
+            gate.try_turn(|_| false).unwrap().note(failure(Status::Server, true));
+            let state = gate.lock();
+            assert!(state.late_error(1, pause - 1).is_some(), "{count}");
+            assert!(state.late_error(1, pause).is_none(), "{count}");
+        }
+    }
+
+    #[test]
+    fn a_refused_refresh_token_is_held_for_good() {
+        let gate = Gate::new();
+        gate.try_turn(|_| false).unwrap().note(failure(Status::Unauthorized, true));
+        let state = gate.lock();
+        assert!(state.is_early_held(1, i64::MAX) && state.late_error(1, i64::MAX).is_some());
+        assert!(!state.is_early_held(2, 0) && state.late_error(2, 0).is_none());
+    }
+}

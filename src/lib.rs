@@ -1,0 +1,32 @@
+//! Log in to Genomcore and hand out bearer tokens.
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod clock;
+mod config;
+mod endpoint;
+pub mod error;
+mod export;
+mod ffi;
+pub mod fork;
+mod gate;
+mod grant;
+mod platform;
+mod proxy;
+mod random;
+mod record;
+mod redact;
+mod renewal;
+mod schedule;
+mod secret;
+mod session;
+pub mod status;
+mod store;
+pub mod token;
+mod transport;
+mod wiped_json;
+
+pub use config::{Config, Surroundings};
+pub use error::{Error, Result, Status};
+pub use secret::SecretBytes;
+pub use session::{Current, Session};

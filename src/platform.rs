@@ -1,0 +1,317 @@
+//! The platform's protocol: what login and refresh send, what their answers hold, and what a refusal means.
+#![forbid(unsafe_code)]
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use crate::config::{Config, LoginWire, RefreshWire, ResponseWire};
+use crate::endpoint::Endpoint;
+use crate::error::{Error, Result, Status};
+use crate::random;
+use crate::record::Tokens;
+use crate::redact;
+use crate::secret::SecretBytes;
+use crate::transport::{Answer, Failure, Transport};
+use crate::wiped_json::{WipedJson, write_object};
+
+/// How much of a server's own words is shown.
+const MAX_SERVER_TEXT: usize = 160;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Speaks to one environment of the platform.
+pub(crate) struct Platform {
+    transport: Transport,
+    login: LoginWire,
+    login_at: Endpoint,
+    refresh: RefreshWire,
+    refresh_at: Endpoint,
+    response: ResponseWire,
+    retries: u32,
+}
+
+/// What a login sends.
+pub(crate) struct Credentials<'a> {
+    pub(crate) username: &'a str,
+    pub(crate) password: &'a str,
+    pub(crate) organization_id: &'a str,
+    pub(crate) project_id: Option<&'a str>,
+}
+
+/// When a request may be sent again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Resend {
+    /// Only while not a byte of it was on the way.
+    Unsent,
+    /// Also when the server asked to come back, and once when the answer was lost: without one the session is lost
+    /// anyway.
+    Lost,
+}
+
+impl Platform {
+    pub(crate) fn new(config: &Config, host: &Endpoint) -> Result<Self> {
+        let at = |key: &str, path: &str| {
+            host.join(path).map_err(|why| {
+                Error::new(Status::Config, format!("config key \"{key}\": the URL made of host and path {why}"))
+            })
+        };
+        Ok(Platform {
+            transport: Transport::new(config),
+            login: config.login.clone(),
+            login_at: at("login.path", &config.login.path)?,
+            refresh: config.refresh.clone(),
+            refresh_at: at("refresh.path", &config.refresh.path)?,
+            response: config.response.clone(),
+            retries: config.retries,
+        })
+    }
+
+    /// Logs in.
+    pub(crate) fn login(&self, credentials: &Credentials, deadline: Instant) -> Result<Tokens> {
+        let wire = &self.login;
+        let mut fields = vec![
+            (wire.username.as_str(), credentials.username),
+            (wire.password.as_str(), credentials.password),
+            (wire.organization_id.as_str(), credentials.organization_id),
+        ];
+        fields.extend(credentials.project_id.map(|project| (wire.project_id.as_str(), project)));
+        let place = Place {
+            what: "login",
+            endpoint: &self.login_at,
+            refused: "check user name, password, organization and project",
+        };
+        let secrets = [credentials.password];
+        let answer = self.send(&place, &write_object(&fields)?, Resend::Unsent, &secrets, deadline)?;
+        self.read_tokens(&place, &answer, None, credentials.project_id)
+    }
+
+    /// Spends the refresh token of `tokens`; the new ones are for `scope`.
+    pub(crate) fn refresh(&self, tokens: &Tokens, scope: Option<&str>, deadline: Instant) -> Result<Tokens> {
+        let Some(refresh_token) = tokens.refresh_token() else {
+            return Err(Error::new(
+                Status::NoRefreshToken,
+                "there is no refresh token to renew the token with; log in",
+            ));
+        };
+        let wire = &self.refresh;
+        let mut fields = Vec::new();
+        fields.extend(tokens.token().map(|token| (wire.token.as_str(), token)));
+        fields.push((wire.refresh_token.as_str(), refresh_token));
+        fields.extend(scope.map(|project| (wire.project_id.as_str(), project)));
+        let place = Place { what: "refresh", endpoint: &self.refresh_at, refused: "log in again" };
+        let secrets = [refresh_token, tokens.token().unwrap_or_default()];
+        let answer = self.send(&place, &write_object(&fields)?, Resend::Lost, &secrets, deadline)?;
+        self.read_tokens(&place, &answer, Some(refresh_token), scope)
+    }
+
+    /// Sends until there is an answer to keep, a reason not to go on, or no time left.
+    fn send(
+        &self,
+        place: &Place,
+        body: &SecretBytes,
+        resend: Resend,
+        secrets: &[&str],
+        deadline: Instant,
+    ) -> Result<Answer> {
+        let mut was_lost = false;
+        let mut tries = 0;
+        loop {
+            let outcome = self.transport.post_json(place.endpoint, body, deadline);
+            let again = tries < self.retries && may_send_again(&outcome, resend, &mut was_lost);
+            let error = match outcome {
+                Ok(answer) if (200..300).contains(&answer.status) => return Ok(answer),
+                Ok(answer) => place.refusal(&answer, secrets),
+                Err(failure) => place.locate(failure.error),
+            };
+            tries += 1;
+            let pause = error.retry_after().unwrap_or_else(|| pause_before(tries));
+            if !again || Instant::now().checked_add(pause).is_none_or(|then| then >= deadline) {
+                return Err(error);
+            }
+            std::thread::sleep(pause);
+        }
+    }
+
+    /// The tokens in a success answer. Without a new refresh token the old one goes on.
+    fn read_tokens(
+        &self,
+        place: &Place,
+        answer: &Answer,
+        old_refresh_token: Option<&str>,
+        scope: Option<&str>,
+    ) -> Result<Tokens> {
+        let wrong = |why: &str| {
+            place
+                .locate(Error::new(
+                    Status::Protocol,
+                    format!("HTTP {}, but {why}; check \"response\" in the config", answer.status),
+                ))
+                .with_http_status(answer.status)
+        };
+        let json = WipedJson::parse(answer.body.expose()).ok_or_else(|| wrong("the body is not JSON"))?;
+        if !json.is_object() {
+            return Err(wrong("the body is not a JSON object"));
+        }
+        let field = |path: &str| match json.lookup(path) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) if text.is_empty() => Ok(None),
+            Some(Value::String(text)) if is_header_safe(text) => Ok(Some(text.as_str())),
+            Some(Value::String(_)) => Err(wrong(&format!("its \"{path}\" holds white space or control characters"))),
+            Some(_) => Err(wrong(&format!("its \"{path}\" is not a string"))),
+        };
+        let token =
+            field(&self.response.token)?.ok_or_else(|| wrong(&format!("it has no \"{}\"", self.response.token)))?;
+        let refresh_token = field(&self.response.refresh_token)?.or(old_refresh_token);
+        let token_type = match &self.response.token_type {
+            Some(path) => field(path)?,
+            None => field("tokenType")?.or(field("token_type")?),
+        };
+        Tokens::new(Some(token), refresh_token, token_type, scope)
+    }
+}
+
+/// A request by its purpose, for messages.
+struct Place<'a> {
+    what: &'static str,
+    endpoint: &'a Endpoint,
+    /// What to do when the server refuses.
+    refused: &'static str,
+}
+
+impl Place<'_> {
+    /// `error`, said to have happened here.
+    fn locate(&self, error: Error) -> Error {
+        let at = redact::clean(self.endpoint.as_str(), &[], 160);
+        error.in_context(&format!("{} at {at}", self.what))
+    }
+
+    /// What an answer that is no success means.
+    fn refusal(&self, answer: &Answer, secrets: &[&str]) -> Error {
+        let (status, hint) = match answer.status {
+            300..400 => (Status::Insecure, "a redirect, not followed: credentials go only where the config says"),
+            400 | 401 | 403 | 404 => (Status::Unauthorized, self.refused),
+            429 => (Status::RateLimited, "try again later"),
+            500..600 => (Status::Server, "try again later"),
+            _ => (Status::Http, "unexpected; check host and paths in the config"),
+        };
+        let said = match server_text(answer.body.expose(), secrets) {
+            Some(text) => format!("HTTP {}: \"{text}\"; {hint}", answer.status),
+            None => format!("HTTP {}; {hint}", answer.status),
+        };
+        self.locate(Error::new(status, said)).with_http_status(answer.status).with_retry_after(answer.retry_after)
+    }
+}
+
+fn may_send_again(outcome: &std::result::Result<Answer, Failure>, resend: Resend, was_lost: &mut bool) -> bool {
+    let is_lost = match outcome {
+        Err(failure) if !failure.was_sent => {
+            return matches!(failure.error.status(), Status::Connect | Status::Timeout);
+        }
+        _ if resend == Resend::Unsent => return false,
+        Ok(answer) if [429, 503].contains(&answer.status) => return true,
+        Ok(answer) => [502, 504].contains(&answer.status),
+        Err(failure) => matches!(failure.error.status(), Status::Connect | Status::Timeout),
+    };
+    is_lost && !std::mem::replace(was_lost, true)
+}
+
+/// Exponential, with full jitter: many clients that failed together must not come back together.
+fn pause_before(attempt: u32) -> Duration {
+    let longest = LONGEST_PAUSE.min(FIRST_PAUSE * (1 << attempt.saturating_sub(1).min(5)));
+    longest.mul_f64(random::fraction())
+}
+
+/// Whether `text` can stand in a header: a token with a line break could smuggle in another.
+pub(crate) fn is_header_safe(text: &str) -> bool {
+    !text.chars().any(|c| c.is_control() || c.is_whitespace())
+}
+
+/// What the server said in its own words: `message` and `details` of a JSON body, or the first of a text.
+fn server_text(body: &[u8], secrets: &[&str]) -> Option<String> {
+    let raw = match WipedJson::parse(body) {
+        Some(json) => json_text(&json)?,
+        None => {
+            let text = String::from_utf8_lossy(body).into_owned();
+            // A page of markup tells a person nothing.
+            if text.trim_start().starts_with('<') {
+                return None;
+            }
+            text
+        }
+    };
+    let raw = Zeroizing::new(raw);
+    let text = redact::clean(&raw, secrets, MAX_SERVER_TEXT);
+    // Quotes would end the quotation early.
+    let text = text.replace('"', "'");
+    (!text.is_empty()).then_some(text)
+}
+
+fn json_text(json: &WipedJson) -> Option<String> {
+    let message =
+        ["message", "error_description", "error"].iter().find_map(|name| json.lookup(name).and_then(Value::as_str));
+    let details: Vec<&str> = json
+        .lookup("details")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|detail| detail.as_str().or_else(|| detail.get("message").and_then(Value::as_str)))
+        .take(3)
+        .collect();
+    match (message, details.is_empty()) {
+        (Some(message), true) => Some(message.to_owned()),
+        (Some(message), false) => Some(format!("{message} ({})", details.join("; "))),
+        (None, false) => Some(details.join("; ")),
+        (None, true) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_servers_words_are_short_and_clean() {
+        let said = |body: &[u8]| server_text(body, &["canary"]);
+        assert_eq!(
+            said(br#"{"message":"no \"canary\" here","details":["a","b"]}"#).unwrap(),
+            "no '[redacted]' here (a; b)"
+        );
+        assert_eq!(said(br#"{"message":7,"details":[{"message":"x"}]}"#).unwrap(), "x");
+        assert_eq!(said(b"plain\r\ntext\xff").unwrap(), "plain text\u{fffd}");
+        assert_eq!(said(b"<html>"), None);
+        assert_eq!(said(b""), None);
+        assert_eq!(said(b"[]"), None);
+        assert!(said(&[b'x'; 5000]).unwrap().len() <= MAX_SERVER_TEXT);
+    }
+
+    #[test]
+    fn what_may_be_sent_again() {
+        let answer = |status| Ok(Answer { status, retry_after: None, body: SecretBytes::with_capacity(0).unwrap() });
+        let lost = |was_sent| Err(Failure { error: Error::new(Status::Connect, ""), was_sent });
+        for (outcome, login, refresh) in [
+            (answer(401), false, false),
+            (answer(429), false, true),
+            (answer(503), false, true),
+            (answer(500), false, false),
+            (answer(502), false, true),
+            (lost(false), true, true),
+            (lost(true), false, true),
+            (Err(Failure { error: Error::new(Status::Tls, ""), was_sent: false }), false, false),
+        ] {
+            assert_eq!(may_send_again(&outcome, Resend::Unsent, &mut false), login);
+            assert_eq!(may_send_again(&outcome, Resend::Lost, &mut false), refresh);
+        }
+        assert!(!may_send_again(&lost(true), Resend::Lost, &mut true));
+        assert!(may_send_again(&answer(503), Resend::Lost, &mut true));
+    }
+
+    #[test]
+    fn pauses_grow_and_stay_short() {
+        for attempt in 1..40 {
+            assert!(pause_before(attempt) <= LONGEST_PAUSE);
+        }
+        assert!(pause_before(1) <= FIRST_PAUSE);
+    }
+}

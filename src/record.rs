@@ -1,0 +1,72 @@
+//! A session at one moment: the tokens and what belongs to them. Records are replaced, never changed.
+#![forbid(unsafe_code)]
+
+use crate::clock::Now;
+use crate::error::Result;
+use crate::schedule::Origin;
+use crate::secret::Secret;
+
+const SCHEME: &str = "Bearer ";
+/// What the platform's tokens are, unless an answer says otherwise.
+pub(crate) const DEFAULT_TOKEN_TYPE: &str = "Bearer";
+
+/// The tokens of a session and their standing.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    /// Random, new at each login: tells a renewal of this session from another login.
+    pub(crate) session: u64,
+    /// Counts every change; a record with a higher one is newer.
+    pub(crate) generation: u64,
+    pub(crate) tokens: Tokens,
+    pub(crate) origin: Origin,
+    pub(crate) received: Now,
+}
+
+/// What a login or a renewal brings.
+#[derive(Clone, Debug)]
+pub(crate) struct Tokens {
+    /// The whole header value: handing it out is one copy.
+    bearer: Option<Secret>,
+    pub(crate) refresh_token: Option<Secret>,
+    pub(crate) token_type: String,
+    /// The project as it was sent.
+    pub(crate) scope: Option<String>,
+}
+
+impl Tokens {
+    /// Tokens of a session; either may be missing.
+    pub(crate) fn new(
+        token: Option<&str>,
+        refresh_token: Option<&str>,
+        token_type: Option<&str>,
+        scope: Option<&str>,
+    ) -> Result<Self> {
+        Ok(Tokens {
+            bearer: token.map(|token| Secret::concat(&[SCHEME, token])).transpose()?,
+            refresh_token: refresh_token.map(Secret::new).transpose()?,
+            token_type: token_type.unwrap_or(DEFAULT_TOKEN_TYPE).to_owned(),
+            scope: scope.map(str::to_owned),
+        })
+    }
+
+    /// No session.
+    pub(crate) fn none() -> Self {
+        Tokens { bearer: None, refresh_token: None, token_type: DEFAULT_TOKEN_TYPE.to_owned(), scope: None }
+    }
+
+    /// `Bearer <token>`.
+    #[inline]
+    pub(crate) fn bearer(&self) -> Option<&str> {
+        self.bearer.as_ref().map(Secret::expose)
+    }
+
+    /// The access token.
+    pub(crate) fn token(&self) -> Option<&str> {
+        self.bearer().and_then(|bearer| bearer.get(SCHEME.len()..))
+    }
+
+    /// The refresh token.
+    pub(crate) fn refresh_token(&self) -> Option<&str> {
+        self.refresh_token.as_ref().map(Secret::expose)
+    }
+}

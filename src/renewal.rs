@@ -1,0 +1,45 @@
+//! The renewal procedure: what is done, in which order, to turn one record into the next. It does not know which
+//! store it has.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::clock::Clock;
+use crate::error::Result;
+use crate::platform::Platform;
+use crate::record::{Record, Tokens};
+use crate::schedule::Origin;
+use crate::store::{Commit, Store};
+
+/// What a renewal works with.
+pub(crate) struct Renewal<'a> {
+    pub(crate) platform: &'a Platform,
+    pub(crate) store: &'a dyn Store,
+    pub(crate) clock: &'a Clock,
+}
+
+impl Renewal<'_> {
+    /// The record after `seen`, with tokens for `scope`: somebody else's if they were first, ours otherwise.
+    pub(crate) fn run(&self, seen: &Record, scope: Option<&str>, deadline: Instant) -> Result<Arc<Record>> {
+        let present = self.store.load()?;
+        if present.generation > seen.generation && present.tokens.scope.as_deref() == scope {
+            return Ok(present);
+        }
+        let tokens = self.platform.refresh(&present.tokens, scope, deadline)?;
+        match self.store.commit(Some(&present), self.answered(present.session, tokens))? {
+            Commit::Done(record) | Commit::Outdated(record) => Ok(record),
+        }
+    }
+
+    /// The record of a new session. Whatever was there is replaced.
+    pub(crate) fn begin(&self, session: u64, tokens: Tokens) -> Result<Arc<Record>> {
+        match self.store.commit(None, self.answered(session, tokens))? {
+            Commit::Done(record) | Commit::Outdated(record) => Ok(record),
+        }
+    }
+
+    fn answered(&self, session: u64, tokens: Tokens) -> Record {
+        Record { session, generation: 0, tokens, origin: Origin::Answer, received: self.clock.now() }
+    }
+}

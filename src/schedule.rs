@@ -1,0 +1,251 @@
+//! When a token is due for renewal, and when a renewal that failed may be tried again. Pure arithmetic on times.
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+use crate::clock::{COARSE_LAG_MS, Now};
+use crate::token::Times;
+
+const MINUTE_MS: i64 = 60_000;
+const LONGEST_PAUSE_MS: i64 = 30_000;
+
+/// Where a token stands in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// To be handed out as it is.
+    Fresh,
+    /// Still valid, and time to renew it.
+    Due,
+    /// No longer valid.
+    Expired,
+}
+
+/// How a token came here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The caller had it.
+    Given,
+    /// The server has just sent it.
+    Answer,
+}
+
+/// What a handle's config and luck say about renewal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Policy {
+    pub(crate) renew_before_ms: i64,
+    pub(crate) leeway_ms: i64,
+    /// Between 0.9 and 1.0, fixed for the handle: equal processes must not wake at the same second.
+    pub(crate) jitter: f64,
+}
+
+/// The plan for one token.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Schedule {
+    exp_ms: Option<i64>,
+    window_ms: i64,
+    /// The server's clock minus ours.
+    offset_ms: i64,
+    /// Reading of the steady clock before which a token that the server has just sent counts as fresh, whatever the
+    /// wall clock says: a wrong clock must not make a renewal at every call.
+    quiet_until_mono_ms: i64,
+}
+
+impl Schedule {
+    /// The plan for a token that came `at`. `offset_ms` is what is known of the server's clock so far.
+    pub(crate) fn new(times: Times, origin: Origin, at: Now, offset_ms: i64, policy: Policy) -> Self {
+        let offset_ms = match (origin, times.iat_ms) {
+            (Origin::Answer, Some(iat)) => {
+                let difference = iat.saturating_sub(at.wall_ms);
+                if difference.saturating_abs() > policy.leeway_ms { difference } else { 0 }
+            }
+            _ => offset_ms,
+        };
+        let born = times.iat_ms.unwrap_or(at.wall_ms.saturating_add(offset_ms));
+        let life = times.exp_ms.map_or(i64::MAX, |exp| exp.saturating_sub(born)).max(0);
+        let quiet = match origin {
+            Origin::Answer => MINUTE_MS.min(life / 3),
+            Origin::Given => 0,
+        };
+        Schedule {
+            exp_ms: times.exp_ms,
+            window_ms: (policy.renew_before_ms.min(life / 3) as f64 * policy.jitter) as i64,
+            offset_ms,
+            quiet_until_mono_ms: if quiet > 0 { at.mono_ms.saturating_add(quiet) } else { i64::MIN },
+        }
+    }
+
+    /// Where the token stands.
+    pub(crate) fn life(&self, now: Now) -> Life {
+        let Some(exp) = self.exp_ms else {
+            return Life::Fresh;
+        };
+        if now.mono_ms < self.quiet_until_mono_ms {
+            return Life::Fresh;
+        }
+        let wall = now.wall_ms.saturating_add(self.offset_ms);
+        if wall >= exp {
+            Life::Expired
+        } else if wall >= exp.saturating_sub(self.window_ms) {
+            Life::Due
+        } else {
+            Life::Fresh
+        }
+    }
+
+    /// The first second of this machine's clock, read coarsely, at which `life` has to be asked.
+    pub(crate) fn hot_until_s(&self) -> i64 {
+        match self.exp_ms {
+            None => i64::MAX,
+            Some(exp) => exp
+                .saturating_sub(self.window_ms)
+                .saturating_sub(self.offset_ms)
+                .saturating_sub(COARSE_LAG_MS)
+                .div_euclid(1000),
+        }
+    }
+
+    /// Unix seconds by the server's clock, rounded down; 0 when unknown.
+    pub(crate) fn expires_at_s(&self) -> i64 {
+        self.exp_ms.map_or(0, |exp| exp.div_euclid(1000))
+    }
+
+    /// The server's clock minus ours, as far as it matters.
+    pub(crate) fn offset_ms(&self) -> i64 {
+        self.offset_ms
+    }
+
+    /// How long an early renewal that failed keeps others from trying.
+    pub(crate) fn early_pause_ms(&self, retry_after: Option<Duration>) -> i64 {
+        let asked = retry_after.map_or(0, |wait| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
+        MINUTE_MS.min(self.window_ms / 4).max(asked)
+    }
+}
+
+/// How long the `failures`th failure in a row keeps others from trying when there is no valid token.
+pub(crate) fn late_pause_ms(failures: u32) -> i64 {
+    LONGEST_PAUSE_MS.min(1000 << failures.saturating_sub(1).min(10))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: Policy = Policy { renew_before_ms: 900_000, leeway_ms: 30_000, jitter: 1.0 };
+    const AT: Now = Now { wall_ms: 1_000_000_000, mono_ms: 5_000 };
+
+    fn times(iat: Option<i64>, exp: Option<i64>) -> Times {
+        Times { iat_ms: iat.map(|s| AT.wall_ms + s * 1000), exp_ms: exp.map(|s| AT.wall_ms + s * 1000) }
+    }
+
+    fn after(seconds: i64) -> Now {
+        Now { wall_ms: AT.wall_ms + seconds * 1000, mono_ms: AT.mono_ms + seconds * 1000 }
+    }
+
+    fn given(iat: Option<i64>, exp: Option<i64>) -> Schedule {
+        Schedule::new(times(iat, exp), Origin::Given, AT, 0, POLICY)
+    }
+
+    fn answered(iat: Option<i64>, exp: Option<i64>) -> Schedule {
+        Schedule::new(times(iat, exp), Origin::Answer, AT, 0, POLICY)
+    }
+
+    #[test]
+    fn the_window_is_renew_before_or_a_third_of_the_life() {
+        let hour = given(Some(0), Some(3600));
+        assert_eq!(hour.life(after(2699)), Life::Fresh);
+        assert_eq!(hour.life(after(2700)), Life::Due);
+        let minute = given(Some(0), Some(60));
+        assert_eq!(minute.life(after(39)), Life::Fresh);
+        assert_eq!(minute.life(after(40)), Life::Due);
+    }
+
+    #[test]
+    fn without_iat_the_life_begins_at_receipt() {
+        let token = given(None, Some(60));
+        assert_eq!(token.life(after(39)), Life::Fresh);
+        assert_eq!(token.life(after(40)), Life::Due);
+    }
+
+    #[test]
+    fn a_given_token_is_measured_by_its_own_iat() {
+        let old = given(Some(-3000), Some(600));
+        assert_eq!(old.life(AT), Life::Due);
+    }
+
+    #[test]
+    fn the_jitter_shortens_the_window() {
+        let token = Schedule::new(times(Some(0), Some(3600)), Origin::Given, AT, 0, Policy { jitter: 0.9, ..POLICY });
+        assert_eq!(token.life(after(3600 - 810 - 1)), Life::Fresh);
+        assert_eq!(token.life(after(3600 - 810)), Life::Due);
+    }
+
+    #[test]
+    fn expired_from_the_very_second_without_leeway() {
+        let token = given(Some(0), Some(60));
+        assert_eq!(token.life(after(59)), Life::Due);
+        assert_eq!(token.life(after(60)), Life::Expired);
+    }
+
+    #[test]
+    fn without_exp_a_token_stays_fresh() {
+        let token = given(Some(0), None);
+        assert_eq!(token.life(after(1_000_000_000)), Life::Fresh);
+        assert_eq!((token.hot_until_s(), token.expires_at_s()), (i64::MAX, 0));
+    }
+
+    #[test]
+    fn a_new_token_is_left_alone_for_a_third_of_its_life_or_a_minute() {
+        let stepped = |mono: i64| Now { wall_ms: AT.wall_ms + 999_999_000, mono_ms: AT.mono_ms + mono };
+        let short = answered(Some(0), Some(30));
+        assert_eq!(short.life(stepped(9_999)), Life::Fresh);
+        assert_eq!(short.life(stepped(10_000)), Life::Expired);
+        let long = answered(Some(0), Some(3600));
+        assert_eq!(long.life(stepped(59_999)), Life::Fresh);
+        assert_eq!(long.life(stepped(60_000)), Life::Expired);
+        assert_eq!(given(Some(0), Some(3600)).life(stepped(0)), Life::Expired);
+    }
+
+    #[test]
+    fn a_clock_that_differs_by_more_than_the_leeway_is_corrected() {
+        let ahead = answered(Some(7200), Some(7200 + 3600));
+        assert_eq!(ahead.offset_ms(), 7_200_000);
+        assert_eq!(ahead.life(after(2699)), Life::Fresh);
+        assert_eq!(ahead.life(after(2700)), Life::Due);
+        assert_eq!(ahead.hot_until_s(), (AT.wall_ms + 2_700_000 - COARSE_LAG_MS).div_euclid(1000));
+        let within = answered(Some(-30), Some(3570));
+        assert_eq!(within.offset_ms(), 0);
+    }
+
+    #[test]
+    fn a_token_that_has_run_out_on_arrival_is_expired() {
+        assert_eq!(answered(None, Some(-1)).life(AT), Life::Expired);
+        assert_eq!(answered(Some(0), Some(0)).life(AT), Life::Expired);
+    }
+
+    #[test]
+    fn absurd_times_overflow_nothing() {
+        for iat in [None, Some(i64::MIN), Some(i64::MAX), Some(0)] {
+            for exp in [i64::MIN, i64::MAX, 0] {
+                let absurd = Times { iat_ms: iat, exp_ms: Some(exp) };
+                for origin in [Origin::Given, Origin::Answer] {
+                    for offset in [i64::MIN, 0, i64::MAX] {
+                        let plan = Schedule::new(absurd, origin, AT, offset, POLICY);
+                        plan.life(AT);
+                        plan.hot_until_s();
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn pauses_after_failures() {
+        let hour = given(Some(0), Some(3600));
+        assert_eq!(hour.early_pause_ms(None), 60_000);
+        assert_eq!(hour.early_pause_ms(Some(Duration::from_secs(300))), 300_000);
+        assert_eq!(given(Some(0), Some(60)).early_pause_ms(None), 5_000);
+        let late: Vec<i64> = (1..=8).map(late_pause_ms).collect();
+        assert_eq!(late, [1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000]);
+        assert_eq!(late_pause_ms(u32::MAX), 30_000);
+    }
+}

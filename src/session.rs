@@ -1,0 +1,490 @@
+//! A session: one login and its tokens, renewed ahead of time, shared by all threads that hold it.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Instant;
+
+use arc_swap::{ArcSwap, Guard};
+
+use crate::clock::{Clock, Now};
+use crate::config::Config;
+use crate::error::{Error, Result, Status};
+use crate::export::Exported;
+use crate::fork::ProcessMark;
+use crate::gate::{Admission, Failure, Gate, Turn};
+use crate::grant::{Grant, no_token};
+use crate::platform::{Credentials, Platform, is_header_safe};
+use crate::random;
+use crate::record::{Record, Tokens};
+use crate::renewal::Renewal;
+use crate::schedule::{Life, Origin, Policy};
+use crate::secret::SecretBytes;
+use crate::store::{MemoryStore, Store};
+use crate::token::{self, KeyCache, Payload};
+
+/// One login and its tokens. Share it between threads by reference.
+pub struct Session {
+    config: Config,
+    env: String,
+    host: String,
+    platform: Platform,
+    store: Box<dyn Store>,
+    clock: Clock,
+    policy: Policy,
+    current: ArcSwap<Grant>,
+    gate: ArcSwap<Gate>,
+    /// The server's clock minus ours, as last seen.
+    offset_ms: AtomicI64,
+    keys: KeyCache,
+}
+
+/// A token that was current when it was asked for; it stays readable when the session moves on.
+pub struct Current(Guard<Arc<Grant>>);
+
+impl Current {
+    /// `Bearer <token>`, for an Authorization header.
+    #[inline]
+    pub fn bearer(&self) -> Result<&str> {
+        self.0.record.tokens.bearer().ok_or_else(no_token)
+    }
+
+    /// When this token expires: Unix seconds, rounded down; 0 when the token does not say.
+    #[inline]
+    pub fn expires_at(&self) -> i64 {
+        self.0.schedule.expires_at_s()
+    }
+
+    /// The access token.
+    pub fn token(&self) -> Result<&str> {
+        self.0.token()
+    }
+
+    /// The refresh token.
+    pub fn refresh_token(&self) -> Result<&str> {
+        self.0.record.tokens.refresh_token().ok_or_else(no_refresh_token)
+    }
+
+    /// The token type: `Bearer` unless the server said otherwise.
+    pub fn token_type(&self) -> &str {
+        &self.0.record.tokens.token_type
+    }
+
+    /// The payload of the token, not verified.
+    pub fn payload(&self) -> Result<&Payload> {
+        self.0.payload()
+    }
+}
+
+impl fmt::Debug for Current {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a look at the current token asks for.
+enum Need {
+    /// Hand it out.
+    Nothing,
+    /// Hand it out, and renew it if nobody else does.
+    EarlyRenewal,
+    /// There is nothing else to hand out.
+    Renewal,
+}
+
+impl Session {
+    /// A session for the environment `env` (or the config's own), with tokens that the caller has already, if any.
+    /// White space around them and `Bearer ` before the token are taken off. No network is touched.
+    pub fn new(config: Config, token: Option<&str>, refresh_token: Option<&str>, env: Option<&str>) -> Result<Self> {
+        Self::with_clock(config, token, refresh_token, env, Clock::System)
+    }
+
+    /// As [`Session::new`], with a clock of the caller's.
+    pub fn with_clock(
+        config: Config,
+        token: Option<&str>,
+        refresh_token: Option<&str>,
+        env: Option<&str>,
+        clock: Clock,
+    ) -> Result<Self> {
+        let token = given("token", token.map(strip_scheme))?;
+        let refresh_token = given("refresh_token", refresh_token.map(str::trim))?;
+        let tokens = Tokens::new(token, refresh_token, None, None)?;
+        Self::start(config, tokens, env, clock)
+    }
+
+    /// The session that [`Session::to_json`] wrote, with the config to go on with. Its environment and host must be
+    /// the config's.
+    pub fn from_json(config: Config, json: &str) -> Result<Self> {
+        let exported = Exported::parse(json)?;
+        let (env, host) = config.environment(None)?;
+        if exported.env() != Some(env) || !exported.host().is_some_and(|other| host.is_same_base(other)) {
+            return Err(Error::new(
+                Status::Config,
+                "the exported session belongs to another env or host than the config's; give the config it was made with",
+            ));
+        }
+        let tokens = Tokens::new(
+            given("token", exported.token().map(strip_scheme))?,
+            given("refresh_token", exported.refresh_token().map(str::trim))?,
+            exported.token_type(),
+            exported.project_id(),
+        )?;
+        Self::start(config, tokens, None, Clock::System)
+    }
+
+    fn start(config: Config, tokens: Tokens, env: Option<&str>, clock: Clock) -> Result<Self> {
+        let (env, host) = config.environment(env)?;
+        let platform = Platform::new(&config, host)?;
+        let policy = Policy {
+            renew_before_ms: millis(config.renew_before),
+            leeway_ms: millis(config.clock_leeway),
+            jitter: 1.0 - 0.1 * random::fraction(),
+        };
+        let record =
+            Record { session: random::number(), generation: 0, tokens, origin: Origin::Given, received: clock.now() };
+        let store = MemoryStore::new(record);
+        let grant = Grant::new(store.load()?, 0, policy);
+        Ok(Session {
+            env: env.to_owned(),
+            host: host.as_str().to_owned(),
+            platform,
+            store: Box::new(store),
+            clock,
+            policy,
+            current: ArcSwap::from_pointee(grant),
+            gate: ArcSwap::from_pointee(Gate::new()),
+            offset_ms: AtomicI64::new(0),
+            keys: KeyCache::new(),
+            config,
+        })
+    }
+
+    /// Logs in. On failure the session is as before.
+    pub fn login(&self, username: &str, password: &str, organization_id: &str, project_id: Option<&str>) -> Result<()> {
+        let deadline = self.deadline();
+        let gate = self.gate();
+        let _turn = loop {
+            match gate.turn_or_wait(deadline, |_| None) {
+                Admission::Turn(turn) => break turn,
+                Admission::Waited => {}
+                Admission::Held(error) => return Err(error),
+            }
+        };
+        let credentials = Credentials { username, password, organization_id, project_id };
+        let tokens = self.platform.login(&credentials, deadline)?;
+        self.install(self.renewal().begin(random::number(), tokens)?);
+        Ok(())
+    }
+
+    /// Renews now, whatever the expiry. `project_id` scopes the session to that project from now on; `None` keeps the
+    /// scope. A renewal that somebody else made meanwhile, with the scope asked for, will do.
+    pub fn refresh(&self, project_id: Option<&str>) -> Result<()> {
+        let deadline = self.deadline();
+        let begun = self.current.load_full();
+        let gate = self.gate();
+        let turns = gate.turns();
+        loop {
+            let grant = self.current.load_full();
+            let scope = project_id.or(grant.record.tokens.scope.as_deref());
+            let is_newer = grant.record.generation > begun.record.generation;
+            if is_newer && grant.record.tokens.bearer().is_some() && grant.record.tokens.scope.as_deref() == scope {
+                return Ok(());
+            }
+            self.check_may_spend(&grant)?;
+            match gate.turn_or_wait(deadline, |state| state.error_since(turns, scope)) {
+                Admission::Turn(turn) if self.is_current(&grant) => {
+                    return self.renew(&turn, &grant, scope, deadline).map(drop);
+                }
+                Admission::Turn(_) | Admission::Waited => {}
+                Admission::Held(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The token to send, renewed if it is time to. On a valid token this takes no lock, allocates nothing and makes no
+    /// system call.
+    #[inline]
+    pub fn bearer(&self) -> Result<Current> {
+        let current = self.current.load();
+        if current.is_hot(self.clock.coarse_s()) {
+            return Ok(Current(current));
+        }
+        drop(current);
+        self.bearer_with_care().map(|grant| Current(Guard::from_inner(grant)))
+    }
+
+    #[cold]
+    fn bearer_with_care(&self) -> Result<Arc<Grant>> {
+        let deadline = self.deadline();
+        let mut may_try_early = true;
+        loop {
+            let grant = self.current.load_full();
+            let now = self.clock.now();
+            match self.need(&grant, now)? {
+                Need::Nothing => return Ok(grant),
+                Need::EarlyRenewal => {
+                    if !may_try_early {
+                        return Ok(grant);
+                    }
+                    may_try_early = false;
+                    let generation = grant.record.generation;
+                    let gate = self.gate();
+                    if let Some(turn) = gate.try_turn(|state| state.is_early_held(generation, now.mono_ms))
+                        && self.is_current(&grant)
+                    {
+                        // A failure costs nothing while the token is valid; the next round looks whether it still is.
+                        let scope = grant.record.tokens.scope.as_deref();
+                        let _ = self.renew(&turn, &grant, scope, deadline);
+                    }
+                }
+                Need::Renewal => match self.must_renew(&grant, now, deadline) {
+                    Ok(true) => return Ok(self.current.load_full()),
+                    Ok(false) => {}
+                    Err(error) if may_stand_in(&grant, self.clock.now(), &error) => return Ok(grant),
+                    Err(error) => return Err(error),
+                },
+            }
+        }
+    }
+
+    /// Renews, or waits until somebody else has tried: then the answer is false, and it is time to look again.
+    fn must_renew(&self, grant: &Arc<Grant>, now: Now, deadline: Instant) -> Result<bool> {
+        let gate = self.gate();
+        let generation = grant.record.generation;
+        match gate.turn_or_wait(deadline, |state| state.late_error(generation, now.mono_ms)) {
+            Admission::Turn(turn) if self.is_current(grant) => {
+                let scope = grant.record.tokens.scope.as_deref();
+                self.renew(&turn, grant, scope, deadline)?;
+                Ok(true)
+            }
+            Admission::Turn(_) | Admission::Waited => Ok(false),
+            Admission::Held(error) => Err(error),
+        }
+    }
+
+    fn need(&self, grant: &Grant, now: Now) -> Result<Need> {
+        let tokens = &grant.record.tokens;
+        if tokens.bearer().is_none() {
+            if tokens.refresh_token().is_none() {
+                return Err(no_token());
+            }
+            self.check_may_spend(grant)?;
+            return Ok(Need::Renewal);
+        }
+        let life = grant.schedule.life(now);
+        if life == Life::Expired && tokens.refresh_token().is_none() {
+            return Err(Error::new(
+                Status::TokenExpired,
+                "the token has expired, and there is no refresh token to renew it with; log in again",
+            ));
+        }
+        if life == Life::Expired || grant.is_rejected() {
+            self.check_may_spend(grant)?;
+            return Ok(Need::Renewal);
+        }
+        match life {
+            Life::Due if self.check_may_spend(grant).is_ok() => Ok(Need::EarlyRenewal),
+            _ => Ok(Need::Nothing),
+        }
+    }
+
+    /// Whether there is a refresh token that this process may spend.
+    fn check_may_spend(&self, grant: &Grant) -> Result<()> {
+        if grant.record.tokens.refresh_token().is_none() {
+            return Err(no_refresh_token());
+        }
+        if !self.store.is_shared() && grant.process != ProcessMark::current() {
+            return Err(Error::new(
+                Status::Forked,
+                "a forked child may not spend its parent's refresh token: log in again here, or share the session by the config key \"store\"",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Renews the session of `grant` and makes the outcome current, or notes the failure.
+    fn renew(&self, turn: &Turn, grant: &Arc<Grant>, scope: Option<&str>, deadline: Instant) -> Result<()> {
+        let outcome = self.renew_until_valid(grant, scope, deadline);
+        if let Err(error) = &outcome {
+            // What failed may be the second round, on a newer record.
+            let grant = self.current.load_full();
+            let now = self.clock.now();
+            turn.note(Failure {
+                generation: grant.record.generation,
+                scope: scope.map(str::to_owned),
+                error: error.clone(),
+                now_ms: now.mono_ms,
+                early_pause_ms: grant.schedule.early_pause_ms(error.retry_after()),
+                was_late: grant.is_rejected()
+                    || grant.record.tokens.bearer().is_none()
+                    || grant.schedule.life(now) == Life::Expired,
+            });
+        }
+        outcome
+    }
+
+    /// A renewal whose token has already run out (a lost answer that is given again, late) is followed by one more.
+    fn renew_until_valid(&self, grant: &Arc<Grant>, scope: Option<&str>, deadline: Instant) -> Result<()> {
+        let mut record = self.renewal().run(&grant.record, scope, deadline)?;
+        for round in [1, 2] {
+            let grant = self.install(record);
+            if grant.record.tokens.bearer().is_none() {
+                return Err(no_token());
+            }
+            if grant.schedule.life(self.clock.now()) != Life::Expired {
+                return Ok(());
+            }
+            if round == 2 || grant.record.tokens.refresh_token().is_none() {
+                break;
+            }
+            record = self.renewal().run(&grant.record, scope, deadline)?;
+        }
+        Err(Error::new(Status::TokenExpired, "the server's new token has already expired; check this machine's clock"))
+    }
+
+    /// Makes `record` current, unless something newer is.
+    fn install(&self, record: Arc<Record>) -> Arc<Grant> {
+        let offset = self.offset_ms.load(Ordering::Relaxed);
+        let grant = Arc::new(Grant::new(record, offset, self.policy));
+        self.offset_ms.store(grant.schedule.offset_ms(), Ordering::Relaxed);
+        let mut present = self.current.load_full();
+        while present.record.generation < grant.record.generation {
+            let previous = self.current.compare_and_swap(&present, grant.clone());
+            if Arc::ptr_eq(&previous, &present) {
+                return grant;
+            }
+            present = Guard::into_inner(previous);
+        }
+        present
+    }
+
+    /// A server turned `bearer` (or the bare token) away with 401. If it is the current one, it is not handed out
+    /// again.
+    pub fn report_rejected(&self, bearer: &str) -> Result<()> {
+        let token = given("bearer", Some(strip_scheme(bearer)))?
+            .ok_or_else(|| Error::new(Status::InvalidArgument, "bearer holds no token"))?;
+        let grant = self.current.load();
+        if grant.record.tokens.token() == Some(token) {
+            grant.reject();
+        }
+        Ok(())
+    }
+
+    /// Forgets the session, for all who share it.
+    pub fn logout(&self) -> Result<()> {
+        self.install(self.renewal().begin(random::number(), Tokens::none())?);
+        Ok(())
+    }
+
+    /// What is there, expired or not. Never renews.
+    pub fn current(&self) -> Current {
+        Current(self.current.load())
+    }
+
+    /// The environment's name.
+    pub fn env(&self) -> &str {
+        &self.env
+    }
+
+    /// The base URL that credentials go to.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The project id claim of the current token.
+    pub fn project_id(&self) -> Result<i64> {
+        self.current.load().payload()?.project_id(&self.config.project_id_claims)
+    }
+
+    /// The payload of the current token: with a key (PEM, JWK or JWKS) only if it verifies, without one unverified.
+    pub fn decode_jwt(&self, public_key: Option<&str>) -> Result<Payload> {
+        let grant = self.current.load();
+        let token = grant.token()?;
+        match public_key {
+            None => token::decode(token),
+            Some(key) => token::verify_with_key_text(
+                token,
+                key,
+                &self.keys,
+                self.clock.now().wall_ms,
+                self.config.clock_leeway.as_secs(),
+            ),
+        }
+    }
+
+    /// The session as JSON, to go on with elsewhere. It holds both tokens.
+    pub fn to_json(&self) -> Result<SecretBytes> {
+        crate::export::to_json(&self.env, &self.host, &self.current.load().record.tokens)
+    }
+
+    fn renewal(&self) -> Renewal<'_> {
+        Renewal { platform: &self.platform, store: &*self.store, clock: &self.clock }
+    }
+
+    /// Whether `grant` is still the current one.
+    fn is_current(&self, grant: &Arc<Grant>) -> bool {
+        Arc::ptr_eq(&self.current.load(), grant)
+    }
+
+    /// The gate of this process.
+    fn gate(&self) -> Arc<Gate> {
+        let gate = self.gate.load_full();
+        if gate.process == ProcessMark::current() {
+            return gate;
+        }
+        let fresh = Arc::new(Gate::new());
+        let previous = self.gate.compare_and_swap(&gate, fresh.clone());
+        if Arc::ptr_eq(&previous, &gate) { fresh } else { Guard::into_inner(previous) }
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.config.timeout
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("env", &self.env)
+            .field("host", &self.host)
+            .field("current", &self.current.load())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether a rejected token is better than this error: the server that could renew it can't be reached.
+fn may_stand_in(grant: &Grant, now: Now, error: &Error) -> bool {
+    let is_unreachable =
+        error.http_status() == 0 && matches!(error.status(), Status::Connect | Status::Timeout | Status::Tls);
+    is_unreachable && grant.record.tokens.bearer().is_some() && grant.schedule.life(now) != Life::Expired
+}
+
+fn no_refresh_token() -> Error {
+    Error::new(Status::NoRefreshToken, "there is no refresh token to renew the token with; log in again")
+}
+
+/// A token as people have it: with white space around, and perhaps the scheme before.
+fn strip_scheme(text: &str) -> &str {
+    let text = text.trim();
+    match text.split_at_checked(7) {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("Bearer ") => token.trim(),
+        _ => text,
+    }
+}
+
+/// A token from outside: an empty one is none, and one that could break a header is refused.
+fn given<'a>(name: &str, text: Option<&'a str>) -> Result<Option<&'a str>> {
+    match text {
+        None | Some("") => Ok(None),
+        Some(text) if is_header_safe(text) => Ok(Some(text)),
+        Some(_) => {
+            Err(Error::new(Status::InvalidArgument, format!("{name} holds white space or control characters inside")))
+        }
+    }
+}
+
+fn millis(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

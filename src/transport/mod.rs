@@ -1,0 +1,246 @@
+//! One HTTP exchange: a fresh connection, a deadline for all of it, at most 1 MiB back, no redirects.
+#![forbid(unsafe_code)]
+
+mod connector;
+mod resolver;
+mod tls;
+
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use once_cell::race::OnceBox;
+use ureq::http::{Request, header};
+use ureq::unversioned::transport::Connector;
+use ureq::unversioned::transport::{ConnectProxyConnector, TcpConnector};
+
+use crate::config::Config;
+use crate::endpoint::Endpoint;
+use crate::error::{Error, Result, Status};
+use crate::secret::SecretBytes;
+
+/// An answer that is larger is refused.
+pub(crate) const MAX_ANSWER: usize = 1 << 20;
+
+/// Sends requests as the config says.
+pub(crate) struct Transport {
+    connect_timeout: Duration,
+    user_agent: String,
+    allow_http: bool,
+    proxy: crate::proxy::ProxySetting,
+    trust: crate::config::Trust,
+    // A race instead of a lock: a lock could be held by another thread when the process forks.
+    tls: OnceBox<Arc<rustls::ClientConfig>>,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) body: SecretBytes,
+}
+
+/// No usable answer, and whether the server may have seen the request.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) error: Error,
+    pub(crate) was_sent: bool,
+}
+
+impl Failure {
+    fn unsent(error: Error) -> Self {
+        Failure { error, was_sent: false }
+    }
+}
+
+impl Transport {
+    pub(crate) fn new(config: &Config) -> Self {
+        Transport {
+            connect_timeout: config.connect_timeout,
+            user_agent: config.user_agent.clone(),
+            allow_http: config.allow_http,
+            proxy: config.proxy.clone(),
+            trust: config.trust.clone(),
+            tls: OnceBox::new(),
+        }
+    }
+
+    /// Posts `body` and reads the whole answer before `deadline`.
+    pub(crate) fn post_json(
+        &self,
+        endpoint: &Endpoint,
+        body: &SecretBytes,
+        deadline: Instant,
+    ) -> std::result::Result<Answer, Failure> {
+        let request = Request::post(endpoint.uri())
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::ACCEPT, "application/json")
+            .body(body.expose());
+        match request {
+            Ok(request) => self.exchange(endpoint, request, deadline),
+            Err(_) => Err(Failure::unsent(Error::new(Status::Internal, "the request could not be built"))),
+        }
+    }
+
+    fn exchange(
+        &self,
+        endpoint: &Endpoint,
+        request: Request<&[u8]>,
+        deadline: Instant,
+    ) -> std::result::Result<Answer, Failure> {
+        self.check_is_private(endpoint).map_err(Failure::unsent)?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Failure::unsent(Error::new(Status::Timeout, "timeout_ms ran out before the request was sent")));
+        }
+        let tls = match endpoint.uri().scheme_str() {
+            Some("https") => Some(self.tls().map_err(Failure::unsent)?),
+            _ => None,
+        };
+        let sent = Arc::new(AtomicBool::new(false));
+        let connector =
+            ().chain(ConnectProxyConnector::default())
+                .chain(TcpConnector::default())
+                .chain(connector::TlsConnector::new(tls))
+                .chain(connector::SendWatch::new(endpoint.uri().clone(), sent.clone()));
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .max_idle_connections(0)
+            .proxy(self.proxy.for_endpoint(endpoint).cloned())
+            .user_agent(self.user_agent.clone())
+            .timeout_global(Some(left))
+            .timeout_resolve(Some(self.connect_timeout))
+            .timeout_connect(Some(self.connect_timeout))
+            .input_buffer_size(16 * 1024)
+            .output_buffer_size(16 * 1024)
+            .build();
+        let agent = ureq::Agent::with_parts(config, connector, resolver::Resolver);
+        let outcome = agent.run(request).map_err(describe).and_then(read_answer);
+        outcome.map_err(|error| Failure { error, was_sent: sent.load(Ordering::Acquire) })
+    }
+
+    /// Credentials travel in the clear to this machine only, unless the config allows more.
+    fn check_is_private(&self, endpoint: &Endpoint) -> Result<()> {
+        if endpoint.is_exposed() && !self.allow_http {
+            return Err(Error::new(
+                Status::Insecure,
+                "plain http to another host refused, nothing was sent; use https:// or set allow_http",
+            ));
+        }
+        Ok(())
+    }
+
+    fn tls(&self) -> Result<Arc<rustls::ClientConfig>> {
+        self.tls.get_or_try_init(|| tls::client_config(&self.trust).map(|config| Box::new(Arc::new(config)))).cloned()
+    }
+}
+
+fn read_answer(mut response: ureq::http::Response<ureq::Body>) -> Result<Answer> {
+    let status = response.status().as_u16();
+    let retry_after = response
+        .headers()
+        .get(header::RETRY_AFTER)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| parse_retry_after(value, SystemTime::now()));
+    let announced = response.body().content_length().unwrap_or(0);
+    let first = usize::try_from(announced).unwrap_or(usize::MAX).clamp(4096, MAX_ANSWER);
+    let mut body = SecretBytes::with_capacity(first)?;
+    let mut chunk = zeroize::Zeroizing::new([0u8; 4096]);
+    let mut reader = response.body_mut().as_reader();
+    loop {
+        let n = match reader.read(&mut *chunk) {
+            Ok(0) => break,
+            Ok(n) => n,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(describe(e.into()).with_http_status(status)),
+        };
+        if body.expose().len() + n > MAX_ANSWER {
+            return Err(Error::new(Status::Protocol, "the answer is larger than 1 MiB").with_http_status(status));
+        }
+        body.push(&chunk[..n])?;
+    }
+    Ok(Answer { status, retry_after, body })
+}
+
+/// Seconds or an HTTP date; a date in the past means now.
+fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+    let value = value.trim();
+    if value.bytes().all(|b| b.is_ascii_digit()) && !value.is_empty() {
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::from(u32::MAX)).min(u64::from(u32::MAX))));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    Some(date.duration_since(now).unwrap_or_default())
+}
+
+/// What the HTTP client's error means to the caller; the text names no input.
+fn describe(error: ureq::Error) -> Error {
+    match error {
+        ureq::Error::Timeout(which) => Error::new(Status::Timeout, timeout_text(which)),
+        ureq::Error::HostNotFound => {
+            Error::new(Status::Connect, "the host name is not known; check the host in the config")
+        }
+        ureq::Error::ConnectProxyFailed(why) => {
+            Error::new(Status::Connect, format!("the proxy refused: {}", crate::redact::clean(&why, &[], 60)))
+        }
+        ureq::Error::InvalidProxyUrl => Error::new(Status::Config, "the proxy's URL can't be used"),
+        ureq::Error::Io(e) => describe_io(&e),
+        ureq::Error::Other(e) => match e.downcast::<Error>() {
+            Ok(ours) => *ours,
+            Err(_) => Error::new(Status::Connect, "the connection failed"),
+        },
+        ureq::Error::LargeResponseHeader(..) => Error::new(Status::Protocol, "the answer's headers are too large"),
+        ureq::Error::Decompress(..) => Error::new(Status::Protocol, "the answer's compressed body is damaged"),
+        ureq::Error::Protocol(_) | ureq::Error::Http(_) => {
+            Error::new(Status::Protocol, "the answer is not valid HTTP; is this the right host?")
+        }
+        _ => Error::new(Status::Connect, "the connection failed"),
+    }
+}
+
+fn describe_io(error: &std::io::Error) -> Error {
+    use std::io::ErrorKind::*;
+    match error.kind() {
+        TimedOut | WouldBlock => Error::new(Status::Timeout, timeout_text(ureq::Timeout::Global)),
+        ConnectionRefused => Error::new(Status::Connect, "connection refused; is the server up, and the port right?"),
+        UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe => {
+            Error::new(Status::Connect, "the connection was lost before the answer was complete")
+        }
+        InvalidData | InvalidInput => Error::new(Status::Protocol, "the answer's body is damaged"),
+        // The operating system's own words hold no input of ours.
+        _ if error.raw_os_error().is_some() => Error::new(Status::Connect, error.to_string()),
+        _ => Error::new(Status::Connect, "the host name could not be resolved, or the connection failed"),
+    }
+}
+
+fn timeout_text(which: ureq::Timeout) -> &'static str {
+    match which {
+        ureq::Timeout::Resolve | ureq::Timeout::Connect => "no connection within connect_timeout_ms",
+        _ => "no complete answer within timeout_ms",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_in_seconds_and_as_a_date() {
+        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
+        for (value, seconds) in [
+            ("0", Some(0)),
+            (" 120 ", Some(120)),
+            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
+            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+            ("99999999999999999999999", Some(u64::from(u32::MAX))),
+            ("soon", None),
+            ("-1", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_retry_after(value, now), seconds.map(Duration::from_secs), "{value}");
+        }
+    }
+}

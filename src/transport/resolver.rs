@@ -1,0 +1,66 @@
+//! Host names to addresses, with a deadline.
+#![forbid(unsafe_code)]
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+
+use nix::sys::signal::{SigSet, SigmaskHow};
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver as UreqResolver};
+use ureq::unversioned::transport::NextTimeout;
+
+use crate::endpoint::bare_host;
+
+/// Asks nobody for addresses and `localhost`. For other names the system's resolver runs in a thread of its own: it
+/// has no deadline of its own, and can't be interrupted.
+#[derive(Debug)]
+pub(super) struct Resolver;
+
+impl UreqResolver for Resolver {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        _config: &ureq::config::Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let host = bare_host(uri);
+        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+        let found = if let Ok(ip) = host.parse::<IpAddr>() {
+            vec![SocketAddr::new(ip, port)]
+        } else if host.eq_ignore_ascii_case("localhost") {
+            // RFC 6761: never a question for DNS.
+            vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port), SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port)]
+        } else {
+            ask_system(host, port, timeout)?
+        };
+        let mut addresses = self.empty();
+        // As many as the fixed array holds.
+        for address in found.into_iter().take(16) {
+            addresses.push(address);
+        }
+        if addresses.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(addresses) }
+    }
+}
+
+fn ask_system(host: &str, port: u16, timeout: NextTimeout) -> Result<Vec<SocketAddr>, ureq::Error> {
+    let (answer, wait) = sync_channel(1);
+    let host = host.to_owned();
+    // The thread inherits the mask: the host program's signals are not for it.
+    let previous = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
+    let thread = std::thread::Builder::new().name("gcauth-resolver".into()).stack_size(256 * 1024).spawn(move || {
+        let found = (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
+        // Nobody waits any more after the deadline.
+        let _ = answer.send(found);
+    });
+    if let Ok(previous) = previous {
+        // Restoring a mask that was just read can't fail.
+        let _ = previous.thread_set_mask();
+    }
+    thread?;
+    match wait.recv_timeout(*timeout.after) {
+        Ok(Ok(addresses)) => Ok(addresses),
+        Ok(Err(_)) => Err(ureq::Error::HostNotFound),
+        Err(RecvTimeoutError::Timeout) => Err(ureq::Error::Timeout(timeout.reason)),
+        Err(RecvTimeoutError::Disconnected) => Err(ureq::Error::HostNotFound),
+    }
+}

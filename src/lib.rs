@@ -4,6 +4,7 @@
 
 pub mod clock;
 mod config;
+mod drift;
 mod endpoint;
 pub mod error;
 mod export;

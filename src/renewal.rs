@@ -27,19 +27,19 @@ impl Renewal<'_> {
             return Ok(present);
         }
         let tokens = self.platform.refresh(&present.tokens, scope, deadline)?;
-        match self.store.commit(Some(&present), self.answered(present.session, tokens))? {
+        match self.store.commit(Some(&present), self.answered(present.session, tokens, Origin::Renewal))? {
             Commit::Done(record) | Commit::Outdated(record) => Ok(record),
         }
     }
 
-    /// The record of a new session. Whatever was there is replaced.
+    /// The record of a new session, or of none. Whatever was there is replaced.
     pub(crate) fn begin(&self, session: u64, tokens: Tokens) -> Result<Arc<Record>> {
-        match self.store.commit(None, self.answered(session, tokens))? {
+        match self.store.commit(None, self.answered(session, tokens, Origin::Login))? {
             Commit::Done(record) | Commit::Outdated(record) => Ok(record),
         }
     }
 
-    fn answered(&self, session: u64, tokens: Tokens) -> Record {
-        Record { session, generation: 0, tokens, origin: Origin::Answer, received: self.clock.now() }
+    fn answered(&self, session: u64, tokens: Tokens, origin: Origin) -> Record {
+        Record { session, generation: 0, tokens, origin, received: self.clock.now() }
     }
 }

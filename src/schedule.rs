@@ -25,15 +25,16 @@ pub(crate) enum Life {
 pub(crate) enum Origin {
     /// The caller had it.
     Given,
-    /// The server has just sent it.
-    Answer,
+    /// The server has just made it.
+    Login,
+    /// The server has sent it for a refresh token.
+    Renewal,
 }
 
 /// What a handle's config and luck say about renewal.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Policy {
     pub(crate) renew_before_ms: i64,
-    pub(crate) leeway_ms: i64,
     /// Between 0.9 and 1.0, fixed for the handle: equal processes must not wake at the same second.
     pub(crate) jitter: f64,
 }
@@ -51,20 +52,14 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// The plan for a token that came `at`. `offset_ms` is what is known of the server's clock so far.
+    /// The plan for a token that came `at`. `offset_ms` is the server's clock minus ours.
     pub(crate) fn new(times: Times, origin: Origin, at: Now, offset_ms: i64, policy: Policy) -> Self {
-        let offset_ms = match (origin, times.iat_ms) {
-            (Origin::Answer, Some(iat)) => {
-                let difference = iat.saturating_sub(at.wall_ms);
-                if difference.saturating_abs() > policy.leeway_ms { difference } else { 0 }
-            }
-            _ => offset_ms,
-        };
         let born = times.iat_ms.unwrap_or(at.wall_ms.saturating_add(offset_ms));
         let life = times.exp_ms.map_or(i64::MAX, |exp| exp.saturating_sub(born)).max(0);
+        let has_run_out = times.exp_ms.is_some_and(|exp| at.wall_ms.saturating_add(offset_ms) >= exp);
         let quiet = match origin {
-            Origin::Answer => MINUTE_MS.min(life / 3),
-            Origin::Given => 0,
+            Origin::Login | Origin::Renewal if !has_run_out => MINUTE_MS.min(life / 3),
+            _ => 0,
         };
         Schedule {
             exp_ms: times.exp_ms,
@@ -109,11 +104,6 @@ impl Schedule {
         self.exp_ms.map_or(0, |exp| exp.div_euclid(1000))
     }
 
-    /// The server's clock minus ours, as far as it matters.
-    pub(crate) fn offset_ms(&self) -> i64 {
-        self.offset_ms
-    }
-
     /// How long an early renewal that failed keeps others from trying.
     pub(crate) fn early_pause_ms(&self, retry_after: Option<Duration>) -> i64 {
         let asked = retry_after.map_or(0, |wait| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
@@ -130,11 +120,11 @@ pub(crate) fn late_pause_ms(failures: u32) -> i64 {
 mod tests {
     use super::*;
 
-    const POLICY: Policy = Policy { renew_before_ms: 900_000, leeway_ms: 30_000, jitter: 1.0 };
+    const POLICY: Policy = Policy { renew_before_ms: 900_000, jitter: 1.0 };
     const AT: Now = Now { wall_ms: 1_000_000_000, mono_ms: 5_000 };
 
     fn times(iat: Option<i64>, exp: Option<i64>) -> Times {
-        Times { iat_ms: iat.map(|s| AT.wall_ms + s * 1000), exp_ms: exp.map(|s| AT.wall_ms + s * 1000) }
+        Times { iat_ms: iat.map(|s| AT.wall_ms + s * 1000), exp_ms: exp.map(|s| AT.wall_ms + s * 1000), ..Times::default() }
     }
 
     fn after(seconds: i64) -> Now {
@@ -146,7 +136,7 @@ mod tests {
     }
 
     fn answered(iat: Option<i64>, exp: Option<i64>) -> Schedule {
-        Schedule::new(times(iat, exp), Origin::Answer, AT, 0, POLICY)
+        Schedule::new(times(iat, exp), Origin::Login, AT, 0, POLICY)
     }
 
     #[test]
@@ -206,14 +196,13 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_differs_by_more_than_the_leeway_is_corrected() {
-        let ahead = answered(Some(7200), Some(7200 + 3600));
-        assert_eq!(ahead.offset_ms(), 7_200_000);
+    fn the_offset_moves_everything_but_the_expiry_that_callers_see() {
+        let ahead = Schedule::new(times(Some(7200), Some(7200 + 3600)), Origin::Login, AT, 7_200_000, POLICY);
         assert_eq!(ahead.life(after(2699)), Life::Fresh);
         assert_eq!(ahead.life(after(2700)), Life::Due);
+        assert_eq!(ahead.life(after(3600)), Life::Expired);
         assert_eq!(ahead.hot_until_s(), (AT.wall_ms + 2_700_000 - COARSE_LAG_MS).div_euclid(1000));
-        let within = answered(Some(-30), Some(3570));
-        assert_eq!(within.offset_ms(), 0);
+        assert_eq!(ahead.expires_at_s(), AT.wall_ms / 1000 + 7200 + 3600);
     }
 
     #[test]
@@ -226,8 +215,8 @@ mod tests {
     fn absurd_times_overflow_nothing() {
         for iat in [None, Some(i64::MIN), Some(i64::MAX), Some(0)] {
             for exp in [i64::MIN, i64::MAX, 0] {
-                let absurd = Times { iat_ms: iat, exp_ms: Some(exp) };
-                for origin in [Origin::Given, Origin::Answer] {
+                let absurd = Times { iat_ms: iat, exp_ms: Some(exp), ..Times::default() };
+                for origin in [Origin::Given, Origin::Login] {
                     for offset in [i64::MIN, 0, i64::MAX] {
                         let plan = Schedule::new(absurd, origin, AT, offset, POLICY);
                         plan.life(AT);

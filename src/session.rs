@@ -3,13 +3,13 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
 
 use arc_swap::{ArcSwap, Guard};
 
 use crate::clock::{Clock, Now};
 use crate::config::Config;
+use crate::drift::Drift;
 use crate::error::{Error, Result, Status};
 use crate::export::Exported;
 use crate::fork::ProcessMark;
@@ -35,8 +35,7 @@ pub struct Session {
     policy: Policy,
     current: ArcSwap<Grant>,
     gate: ArcSwap<Gate>,
-    /// The server's clock minus ours, as last seen.
-    offset_ms: AtomicI64,
+    drift: Drift,
     keys: KeyCache,
 }
 
@@ -139,7 +138,6 @@ impl Session {
         let platform = Platform::new(&config, host)?;
         let policy = Policy {
             renew_before_ms: millis(config.renew_before),
-            leeway_ms: millis(config.clock_leeway),
             jitter: 1.0 - 0.1 * random::fraction(),
         };
         let record =
@@ -155,7 +153,7 @@ impl Session {
             policy,
             current: ArcSwap::from_pointee(grant),
             gate: ArcSwap::from_pointee(Gate::new()),
-            offset_ms: AtomicI64::new(0),
+            drift: Drift::default(),
             keys: KeyCache::new(),
             config,
         })
@@ -306,20 +304,21 @@ impl Session {
 
     /// Renews the session of `grant` and makes the outcome current, or notes the failure.
     fn renew(&self, turn: &Turn, grant: &Arc<Grant>, scope: Option<&str>, deadline: Instant) -> Result<()> {
+        let began = self.clock.now();
+        let was_late = grant.is_rejected()
+            || grant.record.tokens.bearer().is_none()
+            || grant.schedule.life(began) == Life::Expired;
         let outcome = self.renew_until_valid(grant, scope, deadline);
         if let Err(error) = &outcome {
             // What failed may be the second round, on a newer record.
             let grant = self.current.load_full();
-            let now = self.clock.now();
             turn.note(Failure {
                 generation: grant.record.generation,
                 scope: scope.map(str::to_owned),
                 error: error.clone(),
-                now_ms: now.mono_ms,
+                now_ms: self.clock.now().mono_ms,
                 early_pause_ms: grant.schedule.early_pause_ms(error.retry_after()),
-                was_late: grant.is_rejected()
-                    || grant.record.tokens.bearer().is_none()
-                    || grant.schedule.life(now) == Life::Expired,
+                was_late,
             });
         }
         outcome
@@ -346,9 +345,9 @@ impl Session {
 
     /// Makes `record` current, unless something newer is.
     fn install(&self, record: Arc<Record>) -> Arc<Grant> {
-        let offset = self.offset_ms.load(Ordering::Relaxed);
-        let grant = Arc::new(Grant::new(record, offset, self.policy));
-        self.offset_ms.store(grant.schedule.offset_ms(), Ordering::Relaxed);
+        let iat_ms = record.tokens.token().and_then(|token| token::times(token).iat_ms);
+        self.drift.learn(record.origin, iat_ms, record.received.wall_ms, millis(self.config.clock_leeway));
+        let grant = Arc::new(Grant::new(record, self.drift.offset_ms(), self.policy));
         let mut present = self.current.load_full();
         while present.record.generation < grant.record.generation {
             let previous = self.current.compare_and_swap(&present, grant.clone());
@@ -470,6 +469,7 @@ fn strip_scheme(text: &str) -> &str {
     let text = text.trim();
     match text.split_at_checked(7) {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("Bearer ") => token.trim(),
+        _ if text.eq_ignore_ascii_case("Bearer") => "",
         _ => text,
     }
 }

@@ -1,0 +1,702 @@
+//! Renewal as the caller of `bearer` sees it, against a real server, with a clock that the tests set.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::Barrier;
+
+use gcauth::{Session, Status};
+use gcauth_sandbox::{DropPoint, Effect, Fault, Options, Target, TokenFault};
+use serde_json::{Value, json};
+use support::*;
+
+fn world_of_life(token_life_s: f64) -> World {
+    World::with(Options { token_life_s, ..Options::default() })
+}
+
+#[test]
+fn outside_the_window_the_token_is_handed_out() {
+    let world = World::new();
+    let session = world.logged_in(json!({}));
+    let first = bearer(&session).unwrap();
+    world.advance(2600.0);
+    assert_eq!(bearer(&session).unwrap(), first);
+    assert_eq!(world.refresh_requests(), 0);
+}
+
+#[test]
+fn in_the_window_it_is_renewed() {
+    let world = World::new();
+    let session = world.logged_in(json!({}));
+    let first = bearer(&session).unwrap();
+    world.advance(2850.0);
+    let second = bearer(&session).unwrap();
+    assert_ne!(second, first);
+    assert_eq!(bearer(&session).unwrap(), second);
+    assert_eq!((world.refresh_requests(), world.counters().refreshes), (1, 1));
+}
+
+#[test]
+fn the_window_is_a_third_of_a_short_life() {
+    let world = world_of_life(1200.0);
+    let session = world.logged_in(json!({}));
+    world.advance(700.0);
+    bearer(&session).unwrap();
+    assert_eq!(world.refresh_requests(), 0);
+    world.advance(180.0);
+    bearer(&session).unwrap();
+    assert_eq!(world.refresh_requests(), 1);
+}
+
+#[test]
+fn the_window_is_configured() {
+    let world = World::new();
+    let session = world.logged_in(json!({"renew_before_s": 0}));
+    world.advance(3500.0);
+    bearer(&session).unwrap();
+    assert_eq!(world.refresh_requests(), 0);
+}
+
+#[test]
+fn without_iat_life_begins_at_receipt() {
+    let world = world_of_life(1200.0);
+    world.order(Fault::new(Target::Login, Effect::Token(TokenFault::NoIat)));
+    let session = world.logged_in(json!({}));
+    world.advance(700.0);
+    bearer(&session).unwrap();
+    assert_eq!(world.refresh_requests(), 0);
+    world.advance(180.0);
+    bearer(&session).unwrap();
+    assert_eq!(world.refresh_requests(), 1);
+}
+
+#[test]
+fn an_early_renewal_that_fails_costs_nothing() {
+    let failures = [
+        Fault::status(Target::Refresh, 401),
+        Fault::status(Target::Refresh, 429),
+        Fault::status(Target::Refresh, 500),
+        Fault::status(Target::Refresh, 418),
+        Fault::new(Target::Refresh, Effect::Redirect { code: 307, location: None }),
+        Fault::new(Target::Refresh, Effect::Drop { at: DropPoint::BeforeProcessing, reset: false }),
+        Fault::new(Target::Refresh, Effect::Drop { at: DropPoint::MidBody, reset: true }),
+        Fault::new(Target::Refresh, Effect::BrokenJson),
+        Fault::new(Target::Refresh, Effect::WrongTypes),
+        Fault::new(Target::Refresh, Effect::Garbage),
+    ];
+    for fault in failures {
+        let world = World::new();
+        let session = world.logged_in(json!({}));
+        let first = bearer(&session).unwrap();
+        world.advance(2850.0);
+        let what = format!("{fault:?}");
+        world.order(fault.forever());
+        assert_eq!(bearer(&session).unwrap(), first, "{what}");
+        assert_eq!(world.refresh_requests(), 1, "{what}");
+    }
+}
+
+#[test]
+fn after_a_failed_early_renewal_the_next_comes_a_minute_later() {
+    let world = World::new();
+    let session = world.logged_in(json!({}));
+    world.advance(2850.0);
+    world.fail_refresh(500);
+    bearer(&session).unwrap();
+    world.advance(59.0);
+    bearer(&session).unwrap();
+    assert_eq!(world.refresh_requests(), 1);
+    world.advance(1.0);
+    bearer(&session).unwrap();
+    assert_eq!(world.refresh_requests(), 2);
+}
+
+#[test]
+fn or_a_quarter_of_the_window_if_that_is_less() {
+    // Window at most 100 s, so a quarter is 22.5 to 25 s.
+    let world = world_of_life(300.0);
+    let session = world.logged_in(json!({}));
+    world.advance(220.0);
+    world.fail_refresh(500);
+    bearer(&session).unwrap();
+    world.advance(22.0);
+    bearer(&session).unwrap();
+    assert_eq!(world.refresh_requests(), 1);
+    world.advance(3.0);
+    bearer(&session).unwrap();
+    assert_eq!(world.refresh_requests(), 2);
+}
+
+#[test]
+fn or_later_if_the_server_says_so() {
+    let world = World::new();
+    let session = world.logged_in(json!({}));
+    world.advance(2850.0);
+    let effect = Effect::Status {
+        code: 503,
+        body: None,
+        headers: BTreeMap::from([("Retry-After".to_owned(), "300".to_owned())]),
+        processed: false,
+    };
+    world.order(Fault::new(Target::Refresh, effect));
+    bearer(&session).unwrap();
+    world.advance(299.0);
+    bearer(&session).unwrap();
+    assert_eq!(world.refresh_requests(), 1);
+    world.advance(1.0);
+    bearer(&session).unwrap();
+    assert_eq!(world.counters().refreshes, 1);
+}
+
+#[test]
+fn without_a_refresh_token_the_valid_token_goes_on_until_it_expires() {
+    let world = World::new();
+    let lender = world.logged_in(json!({}));
+    let given = token(&lender);
+    let session = world.session_of(json!({}), Some(&given), None);
+    world.advance(3500.0);
+    assert_eq!(bearer(&session).unwrap(), format!("Bearer {given}"));
+    world.advance(100.0);
+    assert_status(bearer(&session), Status::TokenExpired);
+    assert_eq!(world.refresh_requests(), 0);
+}
+
+#[test]
+fn expired_it_is_renewed_or_the_renewals_status_comes_back() {
+    let world = World::new();
+    for (http, status) in
+        [(429, Status::RateLimited), (500, Status::Server), (418, Status::Http), (401, Status::Unauthorized)]
+    {
+        let session = world.logged_in(json!({}));
+        world.advance(3601.0);
+        world.order(Fault::status(Target::Refresh, http));
+        let error = assert_status(bearer(&session), status);
+        assert_eq!(error.http_status(), http);
+    }
+    let session = world.logged_in(json!({}));
+    let first = bearer(&session).unwrap();
+    world.advance(3601.0);
+    assert_ne!(bearer(&session).unwrap(), first);
+}
+
+#[test]
+fn expired_it_is_tried_at_once_then_after_1_2_4_8_16_30_30_seconds() {
+    let world = World::new();
+    let session = world.logged_in(json!({}));
+    world.advance(3601.0);
+    world.fail_refresh(500);
+    let first = assert_status(bearer(&session), Status::Server);
+    for (tries, pause) in (1..).zip([1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]) {
+        world.advance(pause - 0.001);
+        // Between attempts the same error, without network.
+        assert_eq!(bearer(&session).unwrap_err(), first);
+        assert_eq!(world.refresh_requests(), tries);
+        world.advance(0.001);
+        assert_status(bearer(&session), Status::Server);
+        assert_eq!(world.refresh_requests(), tries + 1);
+    }
+    world.sandbox.clear_faults();
+    world.advance(30.0);
+    bearer(&session).unwrap();
+}
+
+#[test]
+fn an_early_failure_does_not_hold_back_the_first_late_attempt() {
+    let world = World::new();
+    let session = world.logged_in(json!({}));
+    world.advance(3590.0);
+    world.order(Fault::status(Target::Refresh, 500));
+    bearer(&session).unwrap();
+    world.advance(11.0);
+    bearer(&session).unwrap();
+    assert_eq!(world.counters().refreshes, 1);
+}
+
+#[test]
+fn a_refused_refresh_token_is_not_sent_again_by_itself() {
+    let world = World::new();
+    let session = world.logged_in(json!({}));
+    world.advance(2850.0);
+    world.sandbox.end_sessions();
+    let first = bearer(&session).unwrap();
+    world.advance(700.0);
+    assert_eq!(bearer(&session).unwrap(), first);
+    world.advance(100.0);
+    for _ in 0..3 {
+        let error = assert_status(bearer(&session), Status::Unauthorized);
+        assert_eq!(error.http_status(), 401);
+        world.advance(100.0);
+    }
+    assert_eq!(world.refresh_requests(), 1);
+    // Asked for by name, it is.
+    assert_status(session.refresh(None), Status::Unauthorized);
+    assert_eq!(world.refresh_requests(), 2);
+    login(&session).unwrap();
+    world.advance(3601.0);
+    bearer(&session).unwrap();
+    assert_eq!(world.counters().refreshes, 1);
+}
+
+#[test]
+fn every_refusal_counts_as_one() {
+    for http in [400, 401, 403, 404] {
+        let world = World::new();
+        let session = world.logged_in(json!({}));
+        world.advance(3601.0);
+        world.fail_refresh(http);
+        for _ in 0..2 {
+            assert_eq!(assert_status(bearer(&session), Status::Unauthorized).http_status(), http);
+            world.advance(60.0);
+        }
+        assert_eq!(world.refresh_requests(), 1);
+    }
+}
+
+#[test]
+fn a_clock_that_is_stepped_makes_no_renewal_right_after_one() {
+    let world = World::new();
+    let session = world.logged_in(json!({}));
+    let first = bearer(&session).unwrap();
+    world.clock.step_wall_ms(7_200_000);
+    for _ in 0..5 {
+        assert_eq!(bearer(&session).unwrap(), first);
+    }
+    assert_eq!(world.refresh_requests(), 0);
+    // A minute later the clock is believed, until the server's tokens show that it is wrong.
+    world.advance(60.0);
+    let second = bearer(&session).unwrap();
+    assert_ne!(second, first);
+    let made = world.refresh_requests();
+    world.advance(2600.0);
+    assert_eq!(bearer(&session).unwrap(), second);
+    assert_eq!(world.refresh_requests(), made);
+}
+
+#[test]
+fn but_a_rejected_token_is_renewed_right_after_one() {
+    let world = World::new();
+    let session = world.logged_in(json!({}));
+    let first = bearer(&session).unwrap();
+    session.report_rejected(&first).unwrap();
+    let second = bearer(&session).unwrap();
+    assert_ne!(second, first);
+    session.report_rejected(&second).unwrap();
+    assert_ne!(bearer(&session).unwrap(), second);
+    assert_eq!(world.refresh_requests(), 2);
+}
+
+#[test]
+fn a_wrong_clock_is_corrected_by_the_servers() {
+    let world = World::new();
+    // Ours is two hours behind, then two ahead of the server's.
+    for step in [-7_200_000, 14_400_000] {
+        world.clock.step_wall_ms(step);
+        let session = world.logged_in(json!({}));
+        let before = world.refresh_requests();
+        let first = bearer(&session).unwrap();
+        world.advance(2600.0);
+        assert_eq!(bearer(&session).unwrap(), first);
+        assert_eq!(world.refresh_requests(), before);
+        world.advance(250.0);
+        assert_ne!(bearer(&session).unwrap(), first);
+        assert_eq!(world.refresh_requests(), before + 1);
+    }
+}
+
+#[test]
+fn a_wrong_clock_is_noticed_by_two_renewals_too() {
+    let world = World::new();
+    let lender = world.logged_in(json!({}));
+    world.clock.step_wall_ms(7_200_000);
+    let session = world.session_of(json!({}), None, Some(&refresh_token(&lender)));
+    // The first token seems to be an old one given again; the second shows that it is the clock.
+    let first = bearer(&session).unwrap();
+    assert_eq!(world.refresh_requests(), 2);
+    world.advance(2600.0);
+    assert_eq!(bearer(&session).unwrap(), first);
+    assert_eq!(world.refresh_requests(), 2);
+}
+
+#[test]
+fn a_token_without_exp_or_that_is_no_jwt_is_handed_out_as_it_is() {
+    for fault in [TokenFault::NoExp, TokenFault::NotAJwt] {
+        let world = World::new();
+        world.order(Fault::new(Target::Login, Effect::Token(fault)));
+        let session = world.logged_in(json!({}));
+        let first = bearer(&session).unwrap();
+        world.advance(1e9);
+        let current = session.bearer().unwrap();
+        assert_eq!(current.bearer().unwrap(), first);
+        assert_eq!(current.expires_at(), 0);
+        assert_eq!(world.refresh_requests(), 0);
+    }
+}
+
+#[test]
+fn the_expiry_belongs_to_the_token() {
+    let world = World::new();
+    let session = world.logged_in(json!({}));
+    for _ in 0..2 {
+        let current = session.bearer().unwrap();
+        let payload: Value = serde_json::from_str(current.payload().unwrap().as_json()).unwrap();
+        assert_eq!(Some(current.expires_at()), payload["exp"].as_i64());
+        world.advance(2850.0);
+    }
+}
+
+#[test]
+fn a_renewal_that_brings_an_expired_token_is_followed_by_one_more() {
+    let world = World::new();
+    let session = world.logged_in(json!({}));
+    world.advance(3601.0);
+    world.order(Fault::new(Target::Refresh, Effect::Token(TokenFault::Expired)));
+    bearer(&session).unwrap();
+    assert_eq!(world.counters().refreshes, 2);
+}
+
+#[test]
+fn tokens_that_always_come_expired_do_not_make_a_renewal_at_every_call() {
+    let world = World::new();
+    let session = world.logged_in(json!({}));
+    world.advance(3601.0);
+    let expired = TokenFault::Claims(serde_json::Map::from_iter([("exp".to_owned(), json!(1))]));
+    world.order(Fault::new(Target::Refresh, Effect::Token(expired)).forever());
+    for _ in 0..5 {
+        assert_status(bearer(&session), Status::TokenExpired);
+    }
+    assert_eq!(world.refresh_requests(), 2);
+    // Nothing is lost: the newest refresh token is kept.
+    world.sandbox.clear_faults();
+    world.advance(1.0);
+    bearer(&session).unwrap();
+    assert_eq!(world.counters().reuses, 0);
+}
+
+#[test]
+fn with_a_refresh_token_only_it_renews_first_without_a_token_in_the_request() {
+    let world = World::new();
+    let lender = world.logged_in(json!({}));
+    let session = world.session_of(json!({}), None, Some(&refresh_token(&lender)));
+    assert_status(session.current().token().map(str::to_owned), Status::NoToken);
+    bearer(&session).unwrap();
+    assert_eq!(world.refresh_requests(), 1);
+    let body = world.last_body("refresh-token");
+    assert!(body.get("token").is_none() && body.get("refreshToken").is_some() && body.get("project").is_none());
+}
+
+#[test]
+fn without_tokens_there_is_nothing_to_hand_out() {
+    let world = World::new();
+    let session = world.session(json!({}));
+    assert_status(bearer(&session), Status::NoToken);
+    assert_status(session.refresh(None), Status::NoRefreshToken);
+    assert_eq!(world.counters().connections, 0);
+}
+
+#[test]
+fn a_rejected_token_is_handed_out_when_nobody_can_be_reached() {
+    let world = World::new();
+    let session = world.logged_in(json!({}));
+    let first = bearer(&session).unwrap();
+    session.report_rejected(&first).unwrap();
+    world.order(Fault::new(Target::Refresh, Effect::Drop { at: DropPoint::BeforeProcessing, reset: false }).forever());
+    for _ in 0..3 {
+        assert_eq!(bearer(&session).unwrap(), first);
+    }
+    assert_eq!(world.refresh_requests(), 1);
+    world.sandbox.clear_faults();
+    world.advance(1.0);
+    assert_ne!(bearer(&session).unwrap(), first);
+}
+
+#[test]
+fn a_rejected_token_is_not_handed_out_when_the_server_answers() {
+    for (http, status) in [(500, Status::Server), (401, Status::Unauthorized)] {
+        let world = World::new();
+        let session = world.logged_in(json!({}));
+        session.report_rejected(&bearer(&session).unwrap()).unwrap();
+        world.fail_refresh(http);
+        assert_status(bearer(&session), status);
+        assert_status(bearer(&session), status);
+        assert_eq!(world.refresh_requests(), 1);
+    }
+}
+
+#[test]
+fn a_rejected_token_without_refresh_token_is_not_handed_out() {
+    let world = World::new();
+    let given = token(&world.logged_in(json!({})));
+    let session = world.session_of(json!({}), Some(&given), None);
+    session.report_rejected(&given).unwrap();
+    assert_status(bearer(&session), Status::NoRefreshToken);
+}
+
+#[test]
+fn many_reports_of_one_token_cause_one_renewal() {
+    let world = World::new();
+    let session = world.logged_in(json!({}));
+    let first = bearer(&session).unwrap();
+    for _ in 0..5000 {
+        session.report_rejected(&first).unwrap();
+        assert_ne!(bearer(&session).unwrap(), first);
+    }
+    assert_eq!(world.refresh_requests(), 1);
+}
+
+#[test]
+fn reports_of_other_tokens_do_nothing() {
+    let world = World::new();
+    let session = world.logged_in(json!({}));
+    let first = bearer(&session).unwrap();
+    session.report_rejected("Bearer something.else.entirely").unwrap();
+    assert_eq!(bearer(&session).unwrap(), first);
+    assert_status(session.report_rejected("Bearer "), Status::InvalidArgument);
+    assert_status(session.report_rejected("a b"), Status::InvalidArgument);
+}
+
+#[test]
+fn a_report_with_the_bare_token_counts_too() {
+    let world = World::new();
+    let session = world.logged_in(json!({}));
+    let first = bearer(&session).unwrap();
+    session.report_rejected(&format!(" {}\n", token(&session))).unwrap();
+    assert_ne!(bearer(&session).unwrap(), first);
+}
+
+#[test]
+fn a_report_during_a_renewal_that_fails_is_not_lost() {
+    let world = World::new();
+    let session = world.logged_in(json!({}));
+    let first = bearer(&session).unwrap();
+    world.advance(2850.0);
+    world.order(Fault::status(Target::Refresh, 500).and(Effect::Hold { at: gcauth_sandbox::Moment::BeforeProcessing }));
+    std::thread::scope(|scope| {
+        let renewing = scope.spawn(|| bearer(&session));
+        world.wait_held();
+        session.report_rejected(&first).unwrap();
+        world.sandbox.release();
+        // The one that renewed early must not come back with the rejected token either.
+        assert_ne!(renewing.join().unwrap().unwrap(), first);
+    });
+    assert_eq!(world.counters().refreshes, 1);
+}
+
+/// Runs `many` threads that all ask for the bearer at once.
+fn ask_at_once(session: &Session, many: usize) -> Vec<Result<String, gcauth::Error>> {
+    let start = Barrier::new(many);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..many)
+            .map(|_| {
+                scope.spawn(|| {
+                    start.wait();
+                    bearer(session)
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn in_the_window_one_renews_and_all_others_go_on_at_once() {
+    let world = World::new();
+    let session = world.logged_in(json!({}));
+    let first = bearer(&session).unwrap();
+    world.advance(2850.0);
+    world.hold_refresh();
+    std::thread::scope(|scope| {
+        let renewing = scope.spawn(|| bearer(&session));
+        world.wait_held();
+        // These return although the renewal is stuck.
+        for outcome in ask_at_once(&session, 16) {
+            assert_eq!(outcome.unwrap(), first);
+        }
+        world.sandbox.release();
+        assert_ne!(renewing.join().unwrap().unwrap(), first);
+    });
+    assert_eq!(world.refresh_requests(), 1);
+}
+
+#[test]
+fn sixty_four_threads_at_the_window_make_one_refresh() {
+    let world = World::new();
+    let session = world.logged_in(json!({}));
+    world.advance(2850.0);
+    for outcome in ask_at_once(&session, 64) {
+        outcome.unwrap();
+    }
+    assert_eq!(world.refresh_requests(), 1);
+}
+
+#[test]
+fn expired_everybody_joins_one_renewal() {
+    let world = World::new();
+    let session = world.logged_in(json!({}));
+    world.advance(3601.0);
+    let bearers: Vec<String> = ask_at_once(&session, 64).into_iter().map(Result::unwrap).collect();
+    assert!(bearers.iter().all(|bearer| *bearer == bearers[0]));
+    assert_eq!(world.refresh_requests(), 1);
+}
+
+#[test]
+fn expired_everybody_joins_one_failure() {
+    let world = World::new();
+    let session = world.logged_in(json!({}));
+    world.advance(3601.0);
+    world.fail_refresh(500);
+    for outcome in ask_at_once(&session, 64) {
+        assert_status(outcome, Status::Server);
+    }
+    assert_eq!(world.refresh_requests(), 1);
+}
+
+#[test]
+fn a_wait_for_another_thread_that_runs_out_is_a_timeout() {
+    let world = World::new();
+    let session = world.logged_in(json!({"timeout_ms": 1000}));
+    world.advance(3601.0);
+    world.hold_refresh();
+    for outcome in ask_at_once(&session, 8) {
+        assert_status(outcome, Status::Timeout);
+    }
+    assert_eq!(world.refresh_requests(), 1);
+    world.sandbox.release();
+}
+
+#[test]
+fn a_logout_during_a_renewal_stays_one() {
+    let world = World::new();
+    let session = world.logged_in(json!({}));
+    world.advance(3601.0);
+    world.hold_refresh();
+    std::thread::scope(|scope| {
+        let renewing = scope.spawn(|| bearer(&session));
+        world.wait_held();
+        session.logout().unwrap();
+        world.sandbox.release();
+        assert_status(renewing.join().unwrap(), Status::NoToken);
+    });
+    assert_status(bearer(&session), Status::NoToken);
+    assert_status(session.current().refresh_token().map(str::to_owned), Status::NoRefreshToken);
+    login(&session).unwrap();
+    bearer(&session).unwrap();
+}
+
+#[test]
+fn a_login_waits_for_a_renewal_and_wins() {
+    let world = World::new();
+    let session = world.logged_in(json!({}));
+    world.advance(3601.0);
+    world.hold_refresh();
+    std::thread::scope(|scope| {
+        let renewing = scope.spawn(|| bearer(&session));
+        world.wait_held();
+        let logging_in = scope.spawn(|| session.login(USER, PASSWORD, ORGANIZATION, Some(PROJECT)));
+        world.sandbox.release();
+        renewing.join().unwrap().unwrap();
+        logging_in.join().unwrap().unwrap();
+    });
+    assert_eq!(session.project_id().unwrap(), 9_007_199_254_740_993);
+    assert_eq!(world.counters().logins, 2);
+}
+
+#[test]
+fn refresh_renews_whatever_the_expiry() {
+    let world = World::new();
+    let session = world.logged_in(json!({}));
+    let (first, first_refresh) = (token(&session), refresh_token(&session));
+    session.refresh(None).unwrap();
+    assert_ne!(token(&session), first);
+    assert_ne!(refresh_token(&session), first_refresh);
+    assert_eq!(world.last_body("refresh-token"), json!({"token": first, "refreshToken": first_refresh}));
+}
+
+#[test]
+fn a_refresh_that_others_make_meanwhile_will_do() {
+    let world = World::new();
+    let session = world.logged_in(json!({}));
+    world.hold_refresh();
+    let start = Barrier::new(9);
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| session.refresh(None));
+        world.wait_held();
+        let others: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    start.wait();
+                    session.refresh(None)
+                })
+            })
+            .collect();
+        start.wait();
+        // The others may not have got as far as waiting; those that come later make one more refresh among them.
+        world.sandbox.release();
+        first.join().unwrap().unwrap();
+        for other in others {
+            other.join().unwrap().unwrap();
+        }
+    });
+    assert_eq!(world.counters().reuses, 0);
+    assert!(world.counters().refreshes <= 9);
+}
+
+#[test]
+fn a_refresh_to_another_project_is_made_all_the_same() {
+    let world = World::new();
+    let session = world.logged_in(json!({}));
+    world.hold_refresh();
+    std::thread::scope(|scope| {
+        let plain = scope.spawn(|| session.refresh(None));
+        world.wait_held();
+        let scoped = scope.spawn(|| session.refresh(Some(PROJECT)));
+        world.sandbox.release();
+        plain.join().unwrap().unwrap();
+        scoped.join().unwrap().unwrap();
+    });
+    assert_eq!(session.project_id().unwrap(), 9_007_199_254_740_993);
+    assert_eq!(world.counters().refreshes, 2);
+}
+
+#[test]
+fn the_scope_is_kept_by_all_later_renewals() {
+    let world = World::new();
+    let session = world.logged_in(json!({}));
+    assert_status(session.project_id(), Status::ClaimMissing);
+    session.refresh(Some(PROJECT)).unwrap();
+    assert_eq!(world.last_body("refresh-token")["project"], PROJECT);
+    world.advance(2850.0);
+    bearer(&session).unwrap();
+    assert_eq!(world.last_body("refresh-token")["project"], PROJECT);
+    session.refresh(None).unwrap();
+    assert_eq!(world.last_body("refresh-token")["project"], PROJECT);
+    session.refresh(Some(OTHER_PROJECT)).unwrap();
+    assert_eq!(world.last_body("refresh-token")["project"], OTHER_PROJECT);
+    assert_eq!(session.project_id().unwrap(), 42);
+    // A login without a project ends the scope.
+    login(&session).unwrap();
+    session.refresh(None).unwrap();
+    assert!(world.last_body("refresh-token").get("project").is_none());
+}
+
+#[test]
+fn a_refresh_that_fails_leaves_the_session_as_before() {
+    let world = World::new();
+    let session = world.session(json!({}));
+    session.login(USER, PASSWORD, ORGANIZATION, Some(PROJECT)).unwrap();
+    let before = session.to_json().unwrap();
+    assert_status(session.refresh(Some("no-such-project")), Status::Unauthorized);
+    world.order(Fault::new(Target::Refresh, Effect::Body(gcauth_sandbox::Body::Raw("{".into()))));
+    // This one is answered with nonsense after the token was spent: even so nothing is replaced.
+    assert_status(session.refresh(None), Status::Protocol);
+    assert_eq!(session.to_json().unwrap().as_str(), before.as_str());
+}
+
+#[test]
+fn an_answer_without_refresh_token_keeps_the_old_one() {
+    let world = World::new();
+    let session = world.logged_in(json!({}));
+    let kept = refresh_token(&session);
+    world.order(Fault::new(Target::Refresh, Effect::MissingRefreshToken));
+    session.refresh(None).unwrap();
+    assert_eq!(refresh_token(&session), kept);
+}

@@ -1,17 +1,39 @@
 //! Who may talk to the server now: one thread of a handle at a time, and nobody right after a failure.
 #![forbid(unsafe_code)]
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Instant;
+
+use arc_swap::ArcSwap;
 
 use crate::error::{Error, Status};
 use crate::fork::ProcessMark;
 use crate::schedule::late_pause_ms;
 
-/// Made anew in a forked child: another thread of the parent may have held this one.
+/// The gate of this process. A forked child gets a new one: another thread of the parent may have held the old.
 #[derive(Debug)]
+pub(crate) struct ProcessGate(ArcSwap<(ProcessMark, Arc<Gate>)>);
+
+impl ProcessGate {
+    pub(crate) fn new() -> Self {
+        ProcessGate(ArcSwap::from_pointee((ProcessMark::current(), Arc::default())))
+    }
+
+    pub(crate) fn get(&self) -> Arc<Gate> {
+        let process = ProcessMark::current();
+        let gate = self.0.load();
+        if gate.0 == process {
+            return gate.1.clone();
+        }
+        let fresh = Arc::new((process, Arc::default()));
+        let previous = self.0.compare_and_swap(&*gate, fresh.clone());
+        if Arc::ptr_eq(&previous, &gate) { fresh.1.clone() } else { previous.1.clone() }
+    }
+}
+
+/// Lets one thread pass at a time.
+#[derive(Debug, Default)]
 pub(crate) struct Gate {
-    pub(crate) process: ProcessMark,
     state: Mutex<State>,
     idle: Condvar,
 }
@@ -95,10 +117,6 @@ impl State {
 }
 
 impl Gate {
-    pub(crate) fn new() -> Self {
-        Gate { process: ProcessMark::current(), state: Mutex::default(), idle: Condvar::new() }
-    }
-
     /// How many turns began until now.
     pub(crate) fn turns(&self) -> u64 {
         self.lock().turns
@@ -198,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_panic_in_a_turn_gives_it_back() {
-        let gate = Gate::new();
+        let gate = Gate::default();
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let _turn = gate.try_turn(|_| false).unwrap();
             panic!("in a renewal");
@@ -209,7 +227,7 @@ mod tests {
 
     #[test]
     fn one_turn_at_a_time_and_waiters_are_told() {
-        let gate = Gate::new();
+        let gate = Gate::default();
         let turn = gate.try_turn(|_| false).unwrap();
         assert!(gate.try_turn(|_| false).is_none());
         assert!(matches!(
@@ -227,7 +245,7 @@ mod tests {
 
     #[test]
     fn failures_hold_back_their_own_generation_only() {
-        let gate = Gate::new();
+        let gate = Gate::default();
         gate.try_turn(|_| false).unwrap().note(failure(Status::Server, false));
         let state = gate.lock();
         assert!(state.is_early_held(1, 499) && !state.is_early_held(1, 500) && !state.is_early_held(2, 0));
@@ -238,7 +256,7 @@ mod tests {
 
     #[test]
     fn late_failures_hold_longer_each_time() {
-        let gate = Gate::new();
+        let gate = Gate::default();
         for (count, pause) in [(1, 1000), (2, 2000), (3, 4000)] {
             gate.try_turn(|_| false).unwrap().note(failure(Status::Server, true));
             let state = gate.lock();
@@ -249,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_refused_refresh_token_is_held_for_good() {
-        let gate = Gate::new();
+        let gate = Gate::default();
         gate.try_turn(|_| false).unwrap().note(failure(Status::Unauthorized, true));
         let state = gate.lock();
         assert!(state.is_early_held(1, i64::MAX) && state.late_error(1, i64::MAX).is_some());

@@ -12,6 +12,7 @@ mod ffi;
 pub mod fork;
 mod gate;
 mod grant;
+mod key_source;
 mod platform;
 mod proxy;
 mod random;

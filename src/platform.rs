@@ -32,6 +32,12 @@ pub(crate) struct Platform {
     retries: u32,
 }
 
+/// A key set as it was fetched.
+pub(crate) struct FetchedKeys {
+    pub(crate) text: SecretBytes,
+    pub(crate) max_age: Option<Duration>,
+}
+
 /// What a login sends.
 pub(crate) struct Credentials<'a> {
     pub(crate) username: &'a str,
@@ -80,10 +86,10 @@ impl Platform {
         let place = Place {
             what: "login",
             endpoint: &self.login_at,
-            refused: "check user name, password, organization and project",
+            refused: Some("check user name, password, organization and project"),
         };
         let secrets = [credentials.password];
-        let answer = self.send(&place, &write_object(&fields)?, Resend::Unsent, &secrets, deadline)?;
+        let answer = self.send(&place, Some(&write_object(&fields)?), Resend::Unsent, &secrets, deadline)?;
         self.read_tokens(&place, &answer, None, credentials.project_id)
     }
 
@@ -100,17 +106,30 @@ impl Platform {
         fields.extend(tokens.token().map(|token| (wire.token.as_str(), token)));
         fields.push((wire.refresh_token.as_str(), refresh_token));
         fields.extend(scope.map(|project| (wire.project_id.as_str(), project)));
-        let place = Place { what: "refresh", endpoint: &self.refresh_at, refused: "log in again" };
+        let place = Place { what: "refresh", endpoint: &self.refresh_at, refused: Some("log in again") };
         let secrets = [refresh_token, tokens.token().unwrap_or_default()];
-        let answer = self.send(&place, &write_object(&fields)?, Resend::Lost, &secrets, deadline)?;
+        let answer = self.send(&place, Some(&write_object(&fields)?), Resend::Lost, &secrets, deadline)?;
         self.read_tokens(&place, &answer, Some(refresh_token), scope)
+    }
+
+    /// Fetches the issuer's public keys.
+    pub(crate) fn fetch_keys(&self, endpoint: &Endpoint, deadline: Instant) -> Result<FetchedKeys> {
+        let place = Place { what: "key set", endpoint, refused: None };
+        let answer = self.send(&place, None, Resend::Lost, &[], deadline)?;
+        if WipedJson::parse(answer.body.expose()).is_none_or(|json| !json.is_object()) {
+            return Err(place.locate(
+                Error::new(Status::Protocol, "the answer is not a JSON object; check jwks_url in the config")
+                    .with_http_status(answer.status),
+            ));
+        }
+        Ok(FetchedKeys { text: answer.body, max_age: answer.max_age })
     }
 
     /// Sends until there is an answer to keep, a reason not to go on, or no time left.
     fn send(
         &self,
         place: &Place,
-        body: &SecretBytes,
+        body: Option<&SecretBytes>,
         resend: Resend,
         secrets: &[&str],
         deadline: Instant,
@@ -118,7 +137,10 @@ impl Platform {
         let mut was_lost = false;
         let mut tries = 0;
         loop {
-            let outcome = self.transport.post_json(place.endpoint, body, deadline);
+            let outcome = match body {
+                Some(body) => self.transport.post_json(place.endpoint, body, deadline),
+                None => self.transport.get_json(place.endpoint, deadline),
+            };
             let again = tries < self.retries && may_send_again(&outcome, resend, &mut was_lost);
             let error = match outcome {
                 Ok(answer) if (200..300).contains(&answer.status) => return Ok(answer),
@@ -176,8 +198,8 @@ impl Platform {
 struct Place<'a> {
     what: &'static str,
     endpoint: &'a Endpoint,
-    /// What to do when the server refuses.
-    refused: &'static str,
+    /// What to do when the server refuses the credentials; None when there are none.
+    refused: Option<&'static str>,
 }
 
 impl Place<'_> {
@@ -189,11 +211,11 @@ impl Place<'_> {
 
     /// What an answer that is no success means.
     fn refusal(&self, answer: &Answer, secrets: &[&str]) -> Error {
-        let (status, hint) = match answer.status {
-            300..400 => (Status::Insecure, "a redirect, not followed: credentials go only where the config says"),
-            400 | 401 | 403 | 404 => (Status::Unauthorized, self.refused),
-            429 => (Status::RateLimited, "try again later"),
-            500..600 => (Status::Server, "try again later"),
+        let (status, hint) = match (answer.status, self.refused) {
+            (300..400, _) => (Status::Insecure, "a redirect, not followed; put the right URL into the config"),
+            (400 | 401 | 403 | 404, Some(what_to_do)) => (Status::Unauthorized, what_to_do),
+            (429, _) => (Status::RateLimited, "try again later"),
+            (500..600, _) => (Status::Server, "try again later"),
             _ => (Status::Http, "unexpected; check host and paths in the config"),
         };
         let said = match server_text(answer.body.expose(), secrets) {
@@ -288,7 +310,9 @@ mod tests {
 
     #[test]
     fn what_may_be_sent_again() {
-        let answer = |status| Ok(Answer { status, retry_after: None, body: SecretBytes::with_capacity(0).unwrap() });
+        let answer = |status| {
+            Ok(Answer { status, retry_after: None, max_age: None, body: SecretBytes::with_capacity(0).unwrap() })
+        };
         let lost = |was_sent| Err(Failure { error: Error::new(Status::Connect, ""), was_sent });
         for (outcome, login, refresh) in [
             (answer(401), false, false),

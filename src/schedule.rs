@@ -124,7 +124,11 @@ mod tests {
     const AT: Now = Now { wall_ms: 1_000_000_000, mono_ms: 5_000 };
 
     fn times(iat: Option<i64>, exp: Option<i64>) -> Times {
-        Times { iat_ms: iat.map(|s| AT.wall_ms + s * 1000), exp_ms: exp.map(|s| AT.wall_ms + s * 1000), ..Times::default() }
+        Times {
+            iat_ms: iat.map(|s| AT.wall_ms + s * 1000),
+            exp_ms: exp.map(|s| AT.wall_ms + s * 1000),
+            ..Times::default()
+        }
     }
 
     fn after(seconds: i64) -> Now {

@@ -8,13 +8,14 @@ use std::time::Instant;
 use arc_swap::{ArcSwap, Guard};
 
 use crate::clock::{Clock, Now};
-use crate::config::Config;
+use crate::config::{Config, StoreChoice};
 use crate::drift::Drift;
 use crate::error::{Error, Result, Status};
 use crate::export::Exported;
 use crate::fork::ProcessMark;
-use crate::gate::{Admission, Failure, Gate, Turn};
+use crate::gate::{Admission, Failure, ProcessGate, Turn};
 use crate::grant::{Grant, no_token};
+use crate::key_source::KeySource;
 use crate::platform::{Credentials, Platform, is_header_safe};
 use crate::random;
 use crate::record::{Record, Tokens};
@@ -34,9 +35,12 @@ pub struct Session {
     clock: Clock,
     policy: Policy,
     current: ArcSwap<Grant>,
-    gate: ArcSwap<Gate>,
+    gate: ProcessGate,
     drift: Drift,
+    /// Keys that callers give.
     keys: KeyCache,
+    /// Keys that the config names.
+    key_source: KeySource,
 }
 
 /// A token that was current when it was asked for; it stays readable when the session moves on.
@@ -136,25 +140,25 @@ impl Session {
     fn start(config: Config, tokens: Tokens, env: Option<&str>, clock: Clock) -> Result<Self> {
         let (env, host) = config.environment(env)?;
         let platform = Platform::new(&config, host)?;
-        let policy = Policy {
-            renew_before_ms: millis(config.renew_before),
-            jitter: 1.0 - 0.1 * random::fraction(),
-        };
+        let policy = Policy { renew_before_ms: millis(config.renew_before), jitter: 1.0 - 0.1 * random::fraction() };
         let record =
             Record { session: random::number(), generation: 0, tokens, origin: Origin::Given, received: clock.now() };
-        let store = MemoryStore::new(record);
+        let store: Box<dyn Store> = match config.store {
+            StoreChoice::Memory => Box::new(MemoryStore::new(record)),
+        };
         let grant = Grant::new(store.load()?, 0, policy);
         Ok(Session {
             env: env.to_owned(),
             host: host.as_str().to_owned(),
             platform,
-            store: Box::new(store),
+            store,
             clock,
             policy,
             current: ArcSwap::from_pointee(grant),
-            gate: ArcSwap::from_pointee(Gate::new()),
+            gate: ProcessGate::new(),
             drift: Drift::default(),
             keys: KeyCache::new(),
+            key_source: KeySource::new(config.public_key.clone(), config.jwks_url.clone()),
             config,
         })
     }
@@ -162,7 +166,7 @@ impl Session {
     /// Logs in. On failure the session is as before.
     pub fn login(&self, username: &str, password: &str, organization_id: &str, project_id: Option<&str>) -> Result<()> {
         let deadline = self.deadline();
-        let gate = self.gate();
+        let gate = self.gate.get();
         let _turn = loop {
             match gate.turn_or_wait(deadline, |_| None) {
                 Admission::Turn(turn) => break turn,
@@ -181,7 +185,7 @@ impl Session {
     pub fn refresh(&self, project_id: Option<&str>) -> Result<()> {
         let deadline = self.deadline();
         let begun = self.current.load_full();
-        let gate = self.gate();
+        let gate = self.gate.get();
         let turns = gate.turns();
         loop {
             let grant = self.current.load_full();
@@ -228,7 +232,7 @@ impl Session {
                     }
                     may_try_early = false;
                     let generation = grant.record.generation;
-                    let gate = self.gate();
+                    let gate = self.gate.get();
                     if let Some(turn) = gate.try_turn(|state| state.is_early_held(generation, now.mono_ms))
                         && self.is_current(&grant)
                     {
@@ -249,7 +253,7 @@ impl Session {
 
     /// Renews, or waits until somebody else has tried: then the answer is false, and it is time to look again.
     fn must_renew(&self, grant: &Arc<Grant>, now: Now, deadline: Instant) -> Result<bool> {
-        let gate = self.gate();
+        let gate = self.gate.get();
         let generation = grant.record.generation;
         match gate.turn_or_wait(deadline, |state| state.late_error(generation, now.mono_ms)) {
             Admission::Turn(turn) if self.is_current(grant) => {
@@ -413,6 +417,18 @@ impl Session {
         }
     }
 
+    /// The payload of the current token, if it verifies with the config's `public_key` or the keys at its `jwks_url`.
+    pub fn verify(&self) -> Result<Payload> {
+        let grant = self.current.load_full();
+        let token = grant.token()?;
+        token::precheck(token)?;
+        let kid = token::kid(token);
+        let now = self.clock.now();
+        self.key_source.with_keys(kid.as_deref(), &self.platform, now, self.deadline(), |keys| {
+            token::verify(token, keys, now.wall_ms, self.config.clock_leeway.as_secs())
+        })
+    }
+
     /// The session as JSON, to go on with elsewhere. It holds both tokens.
     pub fn to_json(&self) -> Result<SecretBytes> {
         crate::export::to_json(&self.env, &self.host, &self.current.load().record.tokens)
@@ -425,17 +441,6 @@ impl Session {
     /// Whether `grant` is still the current one.
     fn is_current(&self, grant: &Arc<Grant>) -> bool {
         Arc::ptr_eq(&self.current.load(), grant)
-    }
-
-    /// The gate of this process.
-    fn gate(&self) -> Arc<Gate> {
-        let gate = self.gate.load_full();
-        if gate.process == ProcessMark::current() {
-            return gate;
-        }
-        let fresh = Arc::new(Gate::new());
-        let previous = self.gate.compare_and_swap(&gate, fresh.clone());
-        if Arc::ptr_eq(&previous, &gate) { fresh } else { Guard::into_inner(previous) }
     }
 
     fn deadline(&self) -> Instant {

@@ -226,6 +226,38 @@ pub unsafe extern "C" fn gc_auth_decode_jwt(
     })
 }
 
+/// The payload of the current token, in the form of gc_auth_decoded_token(), if the token verifies with the config's
+/// `public_key`, or else with the key set at its `jwks_url`. Rules, order of verdicts and statuses are those of
+/// gc_auth_decode_jwt().
+///
+/// A key set is fetched when it is first needed, kept for as long as its `Cache-Control` says (5 minutes when it says
+/// nothing, a day at most), and used on when the server can't be reached. A `kid` that is not in it makes the library
+/// fetch again, at most once a minute. The rules for login (TLS, proxies, sizes, no redirects, `timeout_ms`) hold here
+/// too.
+///
+/// - `auth`: the handle. Not NULL.
+/// - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+///
+/// Returns `GC_AUTH_OK`; the statuses of gc_auth_decode_jwt(); `GC_AUTH_ERR_CONFIG` (neither `public_key` nor
+/// `jwks_url` is set); and when the first key set can't be had, the network statuses of gc_auth_login(), with
+/// `GC_AUTH_ERR_HTTP` for refusals, or `GC_AUTH_ERR_PROTOCOL` when what comes is not a JSON object.
+///
+/// Threads: any; one fetches, and the others go on with the keys that there are. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gc_auth_verify(
+    auth: *mut gc_auth_t,
+    buf: *mut c_char,
+    buf_size: usize,
+    out_size: *mut usize,
+) -> gc_auth_status_t {
+    // SAFETY: handle and outputs are as the header asks for.
+    guard(|| unsafe {
+        let session = session(auth)?;
+        let out = TextOut::new(buf, buf_size, out_size)?;
+        out.write(session.verify()?.as_json())
+    })
+}
+
 /// The number of the token's project: the first of the config's `claims.project_id` that the payload has. Not the name
 /// that gc_auth_login() takes. Not verified.
 ///

@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use once_cell::race::OnceBox;
-use ureq::http::{Request, header};
+use ureq::AsSendBody;
+use ureq::http::{HeaderValue, Request, header};
 use ureq::unversioned::transport::Connector;
 use ureq::unversioned::transport::{ConnectProxyConnector, TcpConnector};
 
@@ -39,6 +40,8 @@ pub(crate) struct Transport {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
+    /// How long the answer may be kept; None when it does not say.
+    pub(crate) max_age: Option<Duration>,
     pub(crate) body: SecretBytes,
 }
 
@@ -84,10 +87,18 @@ impl Transport {
         }
     }
 
+    /// Gets what is at `endpoint`, before `deadline`.
+    pub(crate) fn get_json(&self, endpoint: &Endpoint, deadline: Instant) -> std::result::Result<Answer, Failure> {
+        match Request::get(endpoint.uri()).header(header::ACCEPT, "application/json").body(()) {
+            Ok(request) => self.exchange(endpoint, request, deadline),
+            Err(_) => Err(Failure::unsent(Error::new(Status::Internal, "the request could not be built"))),
+        }
+    }
+
     fn exchange(
         &self,
         endpoint: &Endpoint,
-        request: Request<&[u8]>,
+        request: Request<impl AsSendBody>,
         deadline: Instant,
     ) -> std::result::Result<Answer, Failure> {
         self.check_is_private(endpoint).map_err(Failure::unsent)?;
@@ -141,11 +152,9 @@ impl Transport {
 
 fn read_answer(mut response: ureq::http::Response<ureq::Body>) -> Result<Answer> {
     let status = response.status().as_u16();
-    let retry_after = response
-        .headers()
-        .get(header::RETRY_AFTER)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| parse_retry_after(value, SystemTime::now()));
+    let header = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let retry_after = header(header::RETRY_AFTER).and_then(|value| parse_retry_after(value, SystemTime::now()));
+    let max_age = header(header::CACHE_CONTROL).and_then(parse_max_age);
     let announced = response.body().content_length().unwrap_or(0);
     let first = usize::try_from(announced).unwrap_or(usize::MAX).clamp(4096, MAX_ANSWER);
     let mut body = SecretBytes::with_capacity(first)?;
@@ -163,7 +172,7 @@ fn read_answer(mut response: ureq::http::Response<ureq::Body>) -> Result<Answer>
         }
         body.push(&chunk[..n])?;
     }
-    Ok(Answer { status, retry_after, body })
+    Ok(Answer { status, retry_after, max_age, body })
 }
 
 /// Seconds or an HTTP date; a date in the past means now.
@@ -174,6 +183,19 @@ fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     }
     let date = httpdate::parse_http_date(value).ok()?;
     Some(date.duration_since(now).unwrap_or_default())
+}
+
+/// `max-age` in seconds; what must not be kept has none left.
+fn parse_max_age(value: &str) -> Option<Duration> {
+    let directives = || value.split(',').map(str::trim);
+    if directives().any(|d| d.eq_ignore_ascii_case("no-store") || d.eq_ignore_ascii_case("no-cache")) {
+        return Some(Duration::ZERO);
+    }
+    let seconds = directives().find_map(|directive| {
+        let (name, seconds) = directive.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("max-age").then(|| seconds.trim().trim_matches('"').parse::<u32>().ok())?
+    })?;
+    Some(Duration::from_secs(seconds.into()))
 }
 
 /// What the HTTP client's error means to the caller; the text names no input.
@@ -241,6 +263,21 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(parse_retry_after(value, now), seconds.map(Duration::from_secs), "{value}");
+        }
+    }
+
+    #[test]
+    fn max_age() {
+        for (value, seconds) in [
+            ("max-age=300", Some(300)),
+            ("public, Max-Age = 60, must-revalidate", Some(60)),
+            ("no-store", Some(0)),
+            ("max-age=300, no-cache", Some(0)),
+            ("public", None),
+            ("max-age=soon", None),
+            ("max-age=-1", None),
+        ] {
+            assert_eq!(parse_max_age(value), seconds.map(Duration::from_secs), "{value}");
         }
     }
 }

@@ -1,11 +1,15 @@
 //! Makes text that came from elsewhere fit to be shown: no secrets, no control characters, short.
 #![forbid(unsafe_code)]
 
+use std::collections::HashSet;
+
 use zeroize::Zeroizing;
 
 const MARK: &str = "[redacted]";
 /// A piece of a secret of this length is cut out as well: servers like to echo the first part of a token.
 const PIECE: usize = 12;
+/// How much of a secret is worked on at once.
+const CHUNK: usize = 4096;
 /// How much of a server's text is looked at; far more than is ever shown.
 const LOOKED_AT: usize = 8 * 1024;
 
@@ -13,20 +17,11 @@ const LOOKED_AT: usize = 8 * 1024;
 /// direction-changing characters, white space folded, and cut to `max` bytes.
 pub(crate) fn clean(text: &str, secrets: &[&str], max: usize) -> String {
     let text = &text[..floor_char_boundary(text, LOOKED_AT)];
-    let mut forms: Vec<Zeroizing<String>> = Vec::new();
-    for secret in secrets.iter().filter(|s| !s.is_empty()) {
-        forms.push(Zeroizing::new((*secret).to_owned()));
-        for form in [json_form(secret), percent_form(secret)] {
-            if form.as_str() != *secret {
-                forms.push(form);
-            }
-        }
-    }
-    // Longest first: cutting a short secret out of a longer one would leave pieces of the longer.
-    forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
     let mut cut = vec![false; text.len()];
-    for form in &forms {
-        mark_occurrences(text.as_bytes(), form.as_bytes(), &mut cut);
+    for secret in secrets.iter().flat_map(|secret| chunks(secret)) {
+        mark_occurrences(text.as_bytes(), secret.as_bytes(), &mut cut);
+        mark_occurrences(text.as_bytes(), json_form(secret).as_bytes(), &mut cut);
+        mark_occurrences(text.as_bytes(), percent_form(secret).as_bytes(), &mut cut);
     }
     let mut out = String::new();
     let mut last_was_cut = false;
@@ -67,14 +62,26 @@ pub(crate) fn floor_char_boundary(text: &str, at: usize) -> usize {
     at
 }
 
+/// Parts of a secret of any size that overlap by more than a piece, so that the work space stays small.
+fn chunks(secret: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(secret).filter(|secret| !secret.is_empty());
+    std::iter::from_fn(move || {
+        let present = rest?;
+        let end = floor_char_boundary(present, CHUNK);
+        let next = floor_char_boundary(present, CHUNK - 8 * PIECE);
+        rest = (end < present.len()).then(|| &present[next..]);
+        Some(&present[..end])
+    })
+}
+
 /// Marks every occurrence of `secret`, and every piece of it that is at least `PIECE` long.
 fn mark_occurrences(text: &[u8], secret: &[u8], cut: &mut [bool]) {
     let piece = secret.len().min(PIECE);
-    if text.len() < piece {
+    if piece == 0 || text.len() < piece {
         return;
     }
-    // Every piece of a long secret starts with one of its windows; look those up instead of comparing each pair.
-    let windows: std::collections::HashSet<&[u8]> = secret.windows(piece).collect();
+    // Every longer piece of a secret is made of its windows; look those up instead of comparing each pair.
+    let windows: HashSet<&[u8]> = secret.windows(piece).collect();
     for start in 0..=text.len() - piece {
         if windows.contains(&text[start..start + piece]) {
             cut[start..start + piece].fill(true);
@@ -130,6 +137,16 @@ mod tests {
     fn a_long_piece_of_a_secret_is_cut_out() {
         let token = "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.payload.signature";
         assert_eq!(clean("bad token eyJhbGciOiJSUzI1… sorry", &[token], 200), "bad token [redacted]… sorry");
+    }
+
+    #[test]
+    fn the_end_of_a_huge_secret_is_cut_out_too() {
+        let secret: String = (0..100_000).map(|n| format!("{n:x}ü")).collect();
+        for (start, len) in [(0, 40), (4000, 200), (secret.len() - 40, 40), (300_000, 300)] {
+            let start = floor_char_boundary(&secret, start);
+            let piece = &secret[start..floor_char_boundary(&secret, start + len)];
+            assert_eq!(clean(&format!("<{piece}>"), &[&secret], 999), "<[redacted]>");
+        }
     }
 
     #[test]

@@ -62,7 +62,8 @@ fn paths_and_names_are_configured() {
 #[test]
 fn answers_are_read_by_dotted_paths() {
     let world = World::new();
-    let answer = json!({"data": {"access": "an-access-token", "more": {"refresh": "a-refresh-token"}}, "kind": "Bearer2"});
+    let answer =
+        json!({"data": {"access": "an-access-token", "more": {"refresh": "a-refresh-token"}}, "kind": "Bearer2"});
     world.order(Fault::new(Target::Login, Effect::Body(Body::Json(answer))));
     let session = world.logged_in(json!({"response": {
         "token": "data.access", "refresh_token": "data.more.refresh", "token_type": "kind",
@@ -191,7 +192,13 @@ fn an_answer_of_just_under_a_mebibyte_is_read() {
 fn lost_connections() {
     let world = World::new();
     let session = world.session(json!({}));
-    for at in [DropPoint::BeforeReading, DropPoint::BeforeProcessing, DropPoint::AfterProcessing, DropPoint::MidHeaders, DropPoint::MidBody] {
+    for at in [
+        DropPoint::BeforeReading,
+        DropPoint::BeforeProcessing,
+        DropPoint::AfterProcessing,
+        DropPoint::MidHeaders,
+        DropPoint::MidBody,
+    ] {
         for reset in [false, true] {
             world.order(Fault::new(Target::Login, Effect::Drop { at, reset }));
             let error = assert_status(login(&session), Status::Connect);
@@ -350,7 +357,13 @@ fn messages_say_what_where_and_what_the_server_said() {
 fn error_bodies_of_any_kind_give_a_short_clean_message() {
     let world = World::new();
     let session = world.session(json!({}));
-    for body in [Body::Empty, Body::NotUtf8, Body::Html("<p>no</p>".into()), Body::Huge { bytes: 900_000 }, Body::Raw("{".into())] {
+    for body in [
+        Body::Empty,
+        Body::NotUtf8,
+        Body::Html("<p>no</p>".into()),
+        Body::Huge { bytes: 900_000 },
+        Body::Raw("{".into()),
+    ] {
         world.order(Fault::new(Target::Login, status_with(500, Some(body), &[])));
         let error = assert_status(login(&session), Status::Server);
         assert!(error.message().len() < 512 && !error.message().contains(char::is_control), "{error}");

@@ -141,8 +141,8 @@ mod tests {
 
     #[test]
     fn the_end_of_a_huge_secret_is_cut_out_too() {
-        let secret: String = (0..100_000).map(|n| format!("{n:x}ü")).collect();
-        for (start, len) in [(0, 40), (4000, 200), (secret.len() - 40, 40), (300_000, 300)] {
+        let secret: String = (0..10_000).map(|n| format!("{n:x}ü")).collect();
+        for (start, len) in [(0, 40), (4000, 200), (secret.len() - 40, 40), (30_000, 300)] {
             let start = floor_char_boundary(&secret, start);
             let piece = &secret[start..floor_char_boundary(&secret, start + len)];
             assert_eq!(clean(&format!("<{piece}>"), &[&secret], 999), "<[redacted]>");

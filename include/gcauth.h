@@ -59,7 +59,7 @@
  *   copies inside the HTTP and TLS code, and in the kernel, are out of its reach; so are yours. Memory that is not there
  *   is GC_AUTH_ERR_NO_MEMORY where its size depends on input; elsewhere a failed allocation ends the process.
  *
- * This file is generated from the Rust sources. SPDX-License-Identifier: MIT OR Apache-2.0
+ * This file is generated from the Rust sources. SPDX-License-Identifier: MIT
  */
 
 

@@ -1,0 +1,210 @@
+//! Public keys: parsed once, kept, and chosen for a token.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
+
+use super::jws::out_of_memory;
+use super::{key_jwk, key_pem};
+use crate::error::{Error, Result, Status};
+
+/// The longest key text that is looked at, in bytes.
+pub const MAX_KEY_LEN: usize = 1024 * 1024;
+
+/// The public keys of one text: a PEM file, a JWK or a JWKS.
+pub struct KeySet {
+    keys: Vec<Key>,
+    /// Keys of a set are chosen by their id; a key that stands alone is taken as it is.
+    is_set: bool,
+}
+
+/// One key of a text, usable or not.
+pub(crate) struct Key {
+    pub(crate) kid: Option<String>,
+    pub(crate) kind: Kind,
+    pub(crate) alg: KeyAlg,
+    /// What to verify with, or why this key can't be used.
+    pub(crate) material: std::result::Result<DecodingKey, &'static str>,
+}
+
+/// What a key is, as far as it decides which algorithms are possible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Rsa,
+    /// An RSA key whose certificate or SPKI says that it is for PSS only.
+    RsaPss,
+    P256,
+    P384,
+    /// Elliptic curve, but none that is supported.
+    OtherEc,
+    Ed25519,
+    /// Edwards or Montgomery curve, but none that is supported.
+    OtherOkp,
+    Unknown,
+}
+
+/// The algorithm that a JWK names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyAlg {
+    Unspecified,
+    Only(Algorithm),
+    /// It names one that is no signature algorithm of ours.
+    Other,
+}
+
+impl Key {
+    /// Whether a token with this algorithm could be this key's.
+    fn fits(&self, algorithm: Algorithm) -> bool {
+        let family = algorithm.family();
+        let by_kind = match self.kind {
+            Kind::Rsa => family == AlgorithmFamily::Rsa,
+            Kind::RsaPss => matches!(algorithm, Algorithm::PS256 | Algorithm::PS384 | Algorithm::PS512),
+            Kind::P256 => algorithm == Algorithm::ES256,
+            Kind::P384 => algorithm == Algorithm::ES384,
+            Kind::OtherEc => family == AlgorithmFamily::Ec,
+            Kind::Ed25519 | Kind::OtherOkp => family == AlgorithmFamily::Ed,
+            Kind::Unknown => true,
+        };
+        by_kind
+            && match self.alg {
+                KeyAlg::Unspecified => true,
+                KeyAlg::Only(only) => only == algorithm,
+                KeyAlg::Other => false,
+            }
+    }
+}
+
+impl KeySet {
+    /// Parses PEM (`PUBLIC KEY`, `RSA PUBLIC KEY`, `CERTIFICATE`), a JWK or a JWKS; [`Status::KeyInvalid`]
+    /// when there is no key in it to verify with, or one that is private or symmetric.
+    pub fn parse(text: &str) -> Result<Self> {
+        let keys = Self::parse_any(text)?;
+        match keys.keys.as_slice() {
+            [key] if !keys.is_set => match key.material {
+                Ok(_) => Ok(keys),
+                Err(fault) => Err(invalid(fault)),
+            },
+            _ => Ok(keys),
+        }
+    }
+
+    /// As [`KeySet::parse`], but keeps a lone key that can't be used, since an algorithm that could not be its
+    /// own is the graver fault.
+    pub(crate) fn parse_any(text: &str) -> Result<Self> {
+        if text.len() > MAX_KEY_LEN {
+            return Err(invalid("is larger than 1 MiB"));
+        }
+        if text.trim_start().starts_with('{') {
+            key_jwk::parse(text)
+        } else {
+            Ok(KeySet::single(key_pem::parse(text)?))
+        }
+    }
+
+    pub(crate) fn single(key: Key) -> Self {
+        KeySet { keys: vec![key], is_set: false }
+    }
+
+    pub(crate) fn set(keys: Vec<Key>) -> Self {
+        KeySet { keys, is_set: true }
+    }
+
+    /// Whether a key has this id, usable or not.
+    pub fn has_kid(&self, kid: &str) -> bool {
+        self.find(kid).is_some()
+    }
+
+    fn find(&self, kid: &str) -> Option<&Key> {
+        self.keys.iter().find(|key| key.kid.as_deref() == Some(kid))
+    }
+
+    /// The keys to try, never none: [`Status::AlgorithmRefused`] when the algorithm is not the key's,
+    /// [`Status::KeyInvalid`] when there is no key or it can't be used.
+    pub(crate) fn select(&self, algorithm: Algorithm, kid: Option<&str>) -> Result<Vec<&DecodingKey>> {
+        let candidates: Vec<&Key> = match kid {
+            Some(kid) if self.is_set => match self.find(kid) {
+                Some(key) => vec![key],
+                None => return Err(invalid("has no key with the token's kid")),
+            },
+            _ => self.keys.iter().filter(|key| !self.is_set || key.kind != Kind::Unknown).collect(),
+        };
+        if candidates.is_empty() {
+            return Err(invalid("has no key that could verify a token"));
+        }
+
+        let fitting: Vec<&Key> = candidates.into_iter().filter(|key| key.fits(algorithm)).collect();
+        if fitting.is_empty() {
+            return Err(Error::new(
+                Status::AlgorithmRefused,
+                format!("the token's alg {algorithm:?} is not one of the key's: check that it is the issuer's key"),
+            ));
+        }
+        if let (Some(kid), false) = (kid, self.is_set)
+            && fitting.iter().any(|key| key.kid.as_deref().is_some_and(|own| own != kid))
+        {
+            return Err(invalid("has another kid than the token"));
+        }
+
+        let mut fault = "has no key that could verify a token";
+        let mut usable = Vec::new();
+        for key in fitting {
+            match &key.material {
+                Ok(material) => usable.push(material),
+                Err(found) => fault = found,
+            }
+        }
+        if usable.is_empty() {
+            return Err(invalid(fault));
+        }
+        Ok(usable)
+    }
+}
+
+impl fmt::Debug for KeySet {
+    // Somebody may have given a private key by mistake.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeySet({} keys)", self.keys.len())
+    }
+}
+
+/// The last key text that was parsed, so that the same text given again costs a comparison. It takes no lock,
+/// so that a child forked at any moment may use it.
+#[derive(Default)]
+pub struct KeyCache(ArcSwapOption<(String, KeySet)>);
+
+impl KeyCache {
+    /// An empty cache.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Calls `with` with the keys of `text`. A text that can't be used is not kept: it may be a private key.
+    pub(crate) fn with<T>(&self, text: &str, with: impl FnOnce(&KeySet) -> Result<T>) -> Result<T> {
+        if let Some(entry) = &*self.0.load()
+            && entry.0 == text
+        {
+            return with(&entry.1);
+        }
+        let keys = KeySet::parse_any(text)?;
+        let mut copy = String::new();
+        copy.try_reserve_exact(text.len()).map_err(|_| out_of_memory())?;
+        copy.push_str(text);
+        let entry = Arc::new((copy, keys));
+        self.0.store(Some(entry.clone()));
+        with(&entry.1)
+    }
+}
+
+impl fmt::Debug for KeyCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyCache")
+    }
+}
+
+/// `what` ends a sentence that begins with the key.
+pub(crate) fn invalid(what: &str) -> Error {
+    Error::new(Status::KeyInvalid, format!("the public key {what}: give the issuer's as PEM, JWK or JWKS"))
+}

@@ -1,0 +1,186 @@
+//! Public keys in PEM: SPKI, PKCS#1, and X.509 certificates, which serve as containers of a key only.
+#![forbid(unsafe_code)]
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use spki::der::asn1::{AnyRef, ObjectIdentifier, UintRef};
+use spki::der::{self, Decode, Reader, SliceReader, Tag, Tagged};
+use spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
+
+use super::jws::out_of_memory;
+use super::key::{Key, KeyAlg, Kind, invalid};
+use super::key_check::{self, Material};
+use crate::error::Result;
+
+const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const RSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
+const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+const ED448: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.113");
+const X25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.110");
+const X448: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.111");
+
+const NOT_DER: &str = "is not the DER that its PEM label announces";
+
+/// The first usable key of `text`, or else the first with its fault. Any private key in it spoils the text.
+pub(crate) fn parse(text: &str) -> Result<Key> {
+    let mut first_fault = None;
+    for block in Blocks(text) {
+        let parse = match block.label {
+            label if label.ends_with("PRIVATE KEY") => {
+                return Err(invalid("is a private key, or has one beside it: keep that secret"));
+            }
+            "PUBLIC KEY" => spki,
+            "RSA PUBLIC KEY" => pkcs1,
+            "CERTIFICATE" => certificate,
+            _ => continue,
+        };
+        // The rest is still searched for private keys.
+        if first_fault.as_ref().is_some_and(is_usable) {
+            continue;
+        }
+        let key = match block.decode()? {
+            Some(der) => parse(&der).unwrap_or_else(|_| unknown(NOT_DER)),
+            None => unknown("is PEM with a body that is not base64"),
+        };
+        if first_fault.is_none() || is_usable(&key) {
+            first_fault = Some(key);
+        }
+    }
+    first_fault.ok_or_else(|| invalid("is neither PEM nor JSON with a public key in it"))
+}
+
+fn is_usable(key: &Key) -> bool {
+    key.material.is_ok()
+}
+
+/// What stands between a BEGIN line and its END line.
+struct Block<'a> {
+    label: &'a str,
+    /// None when there is no END line of the same label.
+    body: Option<&'a str>,
+}
+
+impl Block<'_> {
+    /// None when the body is not base64. White space in it has no meaning.
+    fn decode(&self) -> Result<Option<Vec<u8>>> {
+        let Some(body) = self.body else {
+            return Ok(None);
+        };
+        let (mut packed, mut der) = (Vec::new(), Vec::new());
+        packed
+            .try_reserve_exact(body.len())
+            .and_then(|()| der.try_reserve_exact(base64::decoded_len_estimate(body.len())))
+            .map_err(|_| out_of_memory())?;
+        packed.extend(body.bytes().filter(|byte| !byte.is_ascii_whitespace()));
+        Ok(STANDARD.decode_vec(&packed, &mut der).is_ok().then_some(der))
+    }
+}
+
+/// The blocks of a text, whatever stands around them.
+struct Blocks<'a>(&'a str);
+
+impl<'a> Iterator for Blocks<'a> {
+    type Item = Block<'a>;
+
+    fn next(&mut self) -> Option<Block<'a>> {
+        let (_, rest) = self.0.split_once("-----BEGIN ")?;
+        let (label, rest) = rest.split_once("-----").unwrap_or((rest, ""));
+        // A block that is cut short must not hide the next one.
+        let body = match rest.split_once("-----END ") {
+            Some((body, end)) if !body.contains("-----BEGIN ") => {
+                end.strip_prefix(label).is_some_and(|end| end.starts_with("-----")).then_some(body)
+            }
+            _ => None,
+        };
+        self.0 = body.map_or(rest, |body| &rest[body.len()..]);
+        Some(Block { label, body })
+    }
+}
+
+fn spki(der: &[u8]) -> der::Result<Key> {
+    Ok(from_spki(&SubjectPublicKeyInfoRef::from_der(der)?))
+}
+
+fn pkcs1(der: &[u8]) -> der::Result<Key> {
+    Ok(rsa(Kind::Rsa, der))
+}
+
+/// Neither dates nor signature of a certificate are looked at: who gives it, trusts it.
+fn certificate(der: &[u8]) -> der::Result<Key> {
+    let mut reader = SliceReader::new(der)?;
+    let key = reader.sequence(|certificate| {
+        let key = certificate.sequence(|tbs| {
+            // The version, which certificates of version 1 leave out.
+            let mut serial = AnyRef::decode(tbs)?;
+            if serial.tag().is_context_specific() {
+                serial = AnyRef::decode(tbs)?;
+            }
+            serial.tag().assert_eq(Tag::Integer)?;
+            AlgorithmIdentifierRef::decode(tbs)?;
+            for _issuer_validity_subject in 0..3 {
+                AnyRef::decode(tbs)?.tag().assert_eq(Tag::Sequence)?;
+            }
+            let key = from_spki(&SubjectPublicKeyInfoRef::decode(tbs)?);
+            tbs.drain(tbs.remaining_len())?;
+            Ok::<_, der::Error>(key)
+        })?;
+        certificate.drain(certificate.remaining_len())?;
+        Ok::<_, der::Error>(key)
+    })?;
+    reader.finish()?;
+    Ok(key)
+}
+
+fn from_spki(spki: &SubjectPublicKeyInfoRef<'_>) -> Key {
+    let Some(bytes) = spki.subject_public_key.as_bytes() else {
+        return unknown(NOT_DER);
+    };
+    let parameters = spki.algorithm.parameters;
+    match spki.algorithm.oid {
+        RSA if parameters.is_some_and(AnyRef::is_null) => rsa(Kind::Rsa, bytes),
+        RSA => faulty(Kind::Rsa, "is RSA with parameters, which must be NULL"),
+        RSA_PSS if parameters.is_none() => rsa(Kind::RsaPss, bytes),
+        RSA_PSS => faulty(Kind::RsaPss, "is RSASSA-PSS with restrictions, which are not supported"),
+        EC => match parameters.map(ObjectIdentifier::try_from) {
+            Some(Ok(P256)) => key(Kind::P256, key_check::ec(Kind::P256, bytes)),
+            Some(Ok(P384)) => key(Kind::P384, key_check::ec(Kind::P384, bytes)),
+            Some(Ok(_)) => faulty(Kind::OtherEc, key_check::OTHER_CURVE),
+            _ => faulty(Kind::OtherEc, "has no named curve"),
+        },
+        ED25519 if parameters.is_none() => key(Kind::Ed25519, key_check::ed25519(bytes)),
+        ED25519 => faulty(Kind::Ed25519, NOT_DER),
+        ED448 | X25519 | X448 => faulty(Kind::OtherOkp, key_check::OTHER_CURVE),
+        _ => unknown("is of a type that is not supported"),
+    }
+}
+
+fn rsa(kind: Kind, der: &[u8]) -> Key {
+    let numbers = SliceReader::new(der).and_then(|mut reader| {
+        let numbers = reader.sequence(|key| {
+            let n = UintRef::decode(key)?;
+            let e = UintRef::decode(key)?;
+            Ok::<_, der::Error>((n, e))
+        })?;
+        reader.finish()?;
+        Ok(numbers)
+    });
+    match numbers {
+        Ok((n, e)) => key(kind, key_check::rsa(n.as_bytes(), e.as_bytes())),
+        Err(_) => faulty(kind, NOT_DER),
+    }
+}
+
+fn key(kind: Kind, material: Material) -> Key {
+    Key { kid: None, kind, alg: KeyAlg::Unspecified, material }
+}
+
+fn faulty(kind: Kind, fault: &'static str) -> Key {
+    key(kind, Err(fault))
+}
+
+fn unknown(fault: &'static str) -> Key {
+    faulty(Kind::Unknown, fault)
+}

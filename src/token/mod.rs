@@ -1,0 +1,22 @@
+//! Access tokens: reading and verifying them.
+//!
+//! A token goes from `jws` (its three parts and header) by way of `key` and `ring_provider` (its
+//! signature) to `claims` (what it says); `verify` keeps the order.
+#![forbid(unsafe_code)]
+
+mod claims;
+mod json;
+mod jws;
+mod key;
+mod key_check;
+mod key_ed25519;
+mod key_jwk;
+mod key_pem;
+mod ring_provider;
+mod verify;
+
+pub use claims::{Payload, Times, times};
+pub use json::MAX_DEPTH;
+pub use jws::MAX_TOKEN_LEN;
+pub use key::{KeyCache, KeySet, MAX_KEY_LEN};
+pub use verify::{decode, kid, precheck, verify, verify_with_key_text};

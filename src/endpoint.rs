@@ -54,7 +54,7 @@ impl Endpoint {
 
     /// Whether both name the same base; a slash at the end makes no difference.
     pub(crate) fn is_same_base(&self, other: &str) -> bool {
-        self.text.trim_end_matches('/') == other.trim_end_matches('/')
+        is_same_base(&self.text, other)
     }
 
     /// Whether what is sent there can be read on the way: plain http to a host that is not this machine.
@@ -67,6 +67,11 @@ impl Endpoint {
         let host = bare_host(&self.uri);
         host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
     }
+}
+
+/// Whether two base URLs are the same; a slash at the end makes no difference.
+pub(crate) fn is_same_base(a: &str, b: &str) -> bool {
+    a.trim_end_matches('/') == b.trim_end_matches('/')
 }
 
 /// The host of `uri`, an IPv6 address without its brackets.

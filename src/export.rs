@@ -6,19 +6,23 @@ use serde_json::Value;
 use crate::error::{Error, Result, Status};
 use crate::record::Tokens;
 use crate::secret::SecretBytes;
-use crate::wiped_json::{WipedJson, write_object};
+use crate::wiped_json::{Member, WipedJson, write_object};
 
 const MAX_LEN: usize = 4 << 20;
 
 /// Writes `{"env","host","token","refresh_token","token_type","project_id"}`, without the parts that are absent.
 pub(crate) fn to_json(env: &str, host: &str, tokens: &Tokens) -> Result<SecretBytes> {
-    let has_tokens = tokens.token().is_some() || tokens.refresh_token().is_some();
-    let mut members = vec![("env", env), ("host", host)];
-    members.extend(tokens.token().map(|token| ("token", token)));
-    members.extend(tokens.refresh_token().map(|token| ("refresh_token", token)));
-    members.extend(has_tokens.then_some(("token_type", tokens.token_type.as_str())));
-    members.extend(tokens.scope.as_deref().map(|project| ("project_id", project)));
-    write_object(&members)
+    let has_tokens = !tokens.is_none();
+    let members = [
+        ("env", Some(env)),
+        ("host", Some(host)),
+        ("token", tokens.token()),
+        ("refresh_token", tokens.refresh_token()),
+        ("token_type", has_tokens.then_some(tokens.token_type.as_str())),
+        ("project_id", tokens.scope.as_deref()),
+    ];
+    let present = members.iter().filter_map(|(name, value)| value.map(|text| (*name, Member::Text(text))));
+    write_object(&present.collect::<Vec<_>>())
 }
 
 /// What [`to_json`] wrote.

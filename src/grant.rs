@@ -78,6 +78,6 @@ pub(crate) fn no_token() -> Error {
 
 impl fmt::Debug for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Grant").field("generation", &self.record.generation).finish_non_exhaustive()
+        f.debug_struct("Grant").field("generation", &self.record.version.generation).finish_non_exhaustive()
     }
 }

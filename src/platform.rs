@@ -14,7 +14,7 @@ use crate::record::Tokens;
 use crate::redact;
 use crate::secret::SecretBytes;
 use crate::transport::{Answer, Failure, Transport};
-use crate::wiped_json::{WipedJson, write_object};
+use crate::wiped_json::{Member, WipedJson, write_object};
 
 /// How much of a server's own words is shown.
 const MAX_SERVER_TEXT: usize = 160;
@@ -78,11 +78,11 @@ impl Platform {
     pub(crate) fn login(&self, credentials: &Credentials, deadline: Instant) -> Result<Tokens> {
         let wire = &self.login;
         let mut fields = vec![
-            (wire.username.as_str(), credentials.username),
-            (wire.password.as_str(), credentials.password),
-            (wire.organization_id.as_str(), credentials.organization_id),
+            (wire.username.as_str(), Member::Text(credentials.username)),
+            (wire.password.as_str(), Member::Text(credentials.password)),
+            (wire.organization_id.as_str(), Member::Text(credentials.organization_id)),
         ];
-        fields.extend(credentials.project_id.map(|project| (wire.project_id.as_str(), project)));
+        fields.extend(credentials.project_id.map(|project| (wire.project_id.as_str(), Member::Text(project))));
         let place = Place {
             what: "login",
             endpoint: &self.login_at,
@@ -103,9 +103,9 @@ impl Platform {
         };
         let wire = &self.refresh;
         let mut fields = Vec::new();
-        fields.extend(tokens.token().map(|token| (wire.token.as_str(), token)));
-        fields.push((wire.refresh_token.as_str(), refresh_token));
-        fields.extend(scope.map(|project| (wire.project_id.as_str(), project)));
+        fields.extend(tokens.token().map(|token| (wire.token.as_str(), Member::Text(token))));
+        fields.push((wire.refresh_token.as_str(), Member::Text(refresh_token)));
+        fields.extend(scope.map(|project| (wire.project_id.as_str(), Member::Text(project))));
         let place = Place { what: "refresh", endpoint: &self.refresh_at, refused: Some("log in again") };
         let secrets = [refresh_token, tokens.token().unwrap_or_default()];
         let answer = self.send(&place, Some(&write_object(&fields)?), Resend::Lost, &secrets, deadline)?;

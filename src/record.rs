@@ -13,13 +13,50 @@ pub(crate) const DEFAULT_TOKEN_TYPE: &str = "Bearer";
 /// The tokens of a session and their standing.
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
-    /// Random, new at each login: tells a renewal of this session from another login.
-    pub(crate) session: u64,
-    /// Counts every change; a record with a higher one is newer.
-    pub(crate) generation: u64,
+    pub(crate) version: Version,
     pub(crate) tokens: Tokens,
     pub(crate) origin: Origin,
+    /// When the tokens came; the steady reading is this process's own.
     pub(crate) received: Now,
+    /// Who got them.
+    pub(crate) author: Author,
+    pub(crate) notes: Notes,
+}
+
+/// Which record it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Version {
+    /// Random, new at each login: tells a renewal of this session from another login.
+    pub(crate) session: u64,
+    /// Counts every change of tokens; a record with a higher one is newer.
+    pub(crate) generation: u64,
+}
+
+/// A process on a host, for people to find.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Author {
+    pub(crate) host: String,
+    pub(crate) pid: u32,
+}
+
+/// What those who share a record tell each other about it; changes without a new generation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Notes {
+    /// Unix milliseconds before which nobody tries an early renewal.
+    pub(crate) early_not_before_ms: i64,
+    pub(crate) intent: Option<Intent>,
+}
+
+/// Somebody is about to spend the refresh token, or was, and did not come back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Intent {
+    /// SHA-256 of the refresh token, in hexadecimal.
+    pub(crate) spends: String,
+    /// Unix milliseconds.
+    pub(crate) begun_ms: i64,
+    /// Unix milliseconds after which nobody is at it any more.
+    pub(crate) deadline_ms: i64,
+    pub(crate) author: Author,
 }
 
 /// What a login or a renewal brings.
@@ -27,7 +64,7 @@ pub(crate) struct Record {
 pub(crate) struct Tokens {
     /// The whole header value: handing it out is one copy.
     bearer: Option<Secret>,
-    pub(crate) refresh_token: Option<Secret>,
+    refresh_token: Option<Secret>,
     pub(crate) token_type: String,
     /// The project as it was sent.
     pub(crate) scope: Option<String>,
@@ -54,6 +91,11 @@ impl Tokens {
         Tokens { bearer: None, refresh_token: None, token_type: DEFAULT_TOKEN_TYPE.to_owned(), scope: None }
     }
 
+    /// Whether there is neither token.
+    pub(crate) fn is_none(&self) -> bool {
+        self.bearer.is_none() && self.refresh_token.is_none()
+    }
+
     /// `Bearer <token>`.
     #[inline]
     pub(crate) fn bearer(&self) -> Option<&str> {
@@ -68,5 +110,13 @@ impl Tokens {
     /// The refresh token.
     pub(crate) fn refresh_token(&self) -> Option<&str> {
         self.refresh_token.as_ref().map(Secret::expose)
+    }
+}
+
+impl Author {
+    /// This process.
+    pub(crate) fn here() -> Self {
+        let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+        Author { host: host.unwrap_or_else(|| "unknown".to_owned()), pid: std::process::id() }
     }
 }

@@ -8,9 +8,9 @@ use std::time::Instant;
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::platform::Platform;
-use crate::record::{Record, Tokens};
+use crate::record::{Author, Notes, Record, Tokens, Version};
 use crate::schedule::Origin;
-use crate::store::{Commit, Store};
+use crate::store::{Commit, Expected, Store};
 
 /// What a renewal works with.
 pub(crate) struct Renewal<'a> {
@@ -22,24 +22,34 @@ pub(crate) struct Renewal<'a> {
 impl Renewal<'_> {
     /// The record after `seen`, with tokens for `scope`: somebody else's if they were first, ours otherwise.
     pub(crate) fn run(&self, seen: &Record, scope: Option<&str>, deadline: Instant) -> Result<Arc<Record>> {
-        let present = self.store.load()?;
-        if present.generation > seen.generation && present.tokens.scope.as_deref() == scope {
+        let present = self.store.load()?.ok_or_else(crate::grant::no_token)?;
+        if present.version.generation > seen.version.generation && present.tokens.scope.as_deref() == scope {
             return Ok(present);
         }
         let tokens = self.platform.refresh(&present.tokens, scope, deadline)?;
-        match self.store.commit(Some(&present), self.answered(present.session, tokens, Origin::Renewal))? {
+        match self.store.commit(
+            Expected::Record(present.version),
+            self.answered(present.version.session, tokens, Origin::Renewal),
+        )? {
             Commit::Done(record) | Commit::Outdated(record) => Ok(record),
         }
     }
 
     /// The record of a new session, or of none. Whatever was there is replaced.
     pub(crate) fn begin(&self, session: u64, tokens: Tokens) -> Result<Arc<Record>> {
-        match self.store.commit(None, self.answered(session, tokens, Origin::Login))? {
+        match self.store.commit(Expected::Anything, self.answered(session, tokens, Origin::Login))? {
             Commit::Done(record) | Commit::Outdated(record) => Ok(record),
         }
     }
 
     fn answered(&self, session: u64, tokens: Tokens, origin: Origin) -> Record {
-        Record { session, generation: 0, tokens, origin, received: self.clock.now() }
+        Record {
+            version: Version { session, generation: 0 },
+            tokens,
+            origin,
+            received: self.clock.now(),
+            author: Author::here(),
+            notes: Notes::default(),
+        }
     }
 }

@@ -18,7 +18,7 @@ use crate::grant::{Grant, no_token};
 use crate::key_source::KeySource;
 use crate::platform::{Credentials, Platform, is_header_safe};
 use crate::random;
-use crate::record::{Record, Tokens};
+use crate::record::{Author, Notes, Record, Tokens, Version};
 use crate::renewal::Renewal;
 use crate::schedule::{Life, Origin, Policy};
 use crate::secret::SecretBytes;
@@ -141,12 +141,18 @@ impl Session {
         let (env, host) = config.environment(env)?;
         let platform = Platform::new(&config, host)?;
         let policy = Policy { renew_before_ms: millis(config.renew_before), jitter: 1.0 - 0.1 * random::fraction() };
-        let record =
-            Record { session: random::number(), generation: 0, tokens, origin: Origin::Given, received: clock.now() };
+        let record = Record {
+            version: Version { session: random::number(), generation: 0 },
+            tokens,
+            origin: Origin::Given,
+            received: clock.now(),
+            author: Author::here(),
+            notes: Notes::default(),
+        };
         let store: Box<dyn Store> = match config.store {
             StoreChoice::Memory => Box::new(MemoryStore::new(record)),
         };
-        let grant = Grant::new(store.load()?, 0, policy);
+        let grant = Grant::new(store.load()?.ok_or_else(no_token)?, 0, policy);
         Ok(Session {
             env: env.to_owned(),
             host: host.as_str().to_owned(),
@@ -190,7 +196,7 @@ impl Session {
         loop {
             let grant = self.current.load_full();
             let scope = project_id.or(grant.record.tokens.scope.as_deref());
-            let is_newer = grant.record.generation > begun.record.generation;
+            let is_newer = grant.record.version.generation > begun.record.version.generation;
             if is_newer && grant.record.tokens.bearer().is_some() && grant.record.tokens.scope.as_deref() == scope {
                 return Ok(());
             }
@@ -231,7 +237,7 @@ impl Session {
                         return Ok(grant);
                     }
                     may_try_early = false;
-                    let generation = grant.record.generation;
+                    let generation = grant.record.version.generation;
                     let gate = self.gate.get();
                     if let Some(turn) = gate.try_turn(|state| state.is_early_held(generation, now.mono_ms))
                         && self.is_current(&grant)
@@ -254,7 +260,7 @@ impl Session {
     /// Renews, or waits until somebody else has tried: then the answer is false, and it is time to look again.
     fn must_renew(&self, grant: &Arc<Grant>, now: Now, deadline: Instant) -> Result<bool> {
         let gate = self.gate.get();
-        let generation = grant.record.generation;
+        let generation = grant.record.version.generation;
         match gate.turn_or_wait(deadline, |state| state.late_error(generation, now.mono_ms)) {
             Admission::Turn(turn) if self.is_current(grant) => {
                 let scope = grant.record.tokens.scope.as_deref();
@@ -317,7 +323,7 @@ impl Session {
             // What failed may be the second round, on a newer record.
             let grant = self.current.load_full();
             turn.note(Failure {
-                generation: grant.record.generation,
+                generation: grant.record.version.generation,
                 scope: scope.map(str::to_owned),
                 error: error.clone(),
                 now_ms: self.clock.now().mono_ms,
@@ -353,7 +359,7 @@ impl Session {
         self.drift.learn(record.origin, iat_ms, record.received.wall_ms, millis(self.config.clock_leeway));
         let grant = Arc::new(Grant::new(record, self.drift.offset_ms(), self.policy));
         let mut present = self.current.load_full();
-        while present.record.generation < grant.record.generation {
+        while present.record.version.generation < grant.record.version.generation {
             let previous = self.current.compare_and_swap(&present, grant.clone());
             if Arc::ptr_eq(&previous, &present) {
                 return grant;

@@ -1,6 +1,7 @@
 //! JSON with secrets in it: written where it can be wiped, and wiped after it was read.
 #![forbid(unsafe_code)]
 
+use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::Value;
 use zeroize::Zeroize;
@@ -8,9 +9,28 @@ use zeroize::Zeroize;
 use crate::error::{Error, Result, Status};
 use crate::secret::SecretBytes;
 
-/// A compact JSON object of strings, in the order given.
-pub(crate) fn write_object(members: &[(&str, &str)]) -> Result<SecretBytes> {
-    let size = members.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
+/// A member's value.
+#[derive(Clone, Copy)]
+pub(crate) enum Member<'a> {
+    Text(&'a str),
+    Signed(i64),
+    Unsigned(u64),
+}
+
+impl Serialize for Member<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        match *self {
+            Member::Text(text) => serializer.serialize_str(text),
+            Member::Signed(number) => serializer.serialize_i64(number),
+            Member::Unsigned(number) => serializer.serialize_u64(number),
+        }
+    }
+}
+
+/// A compact JSON object, members in the order given.
+pub(crate) fn write_object(members: &[(&str, Member)]) -> Result<SecretBytes> {
+    let length = |member: &Member| if let Member::Text(text) = member { text.len() } else { 20 };
+    let size = members.iter().map(|(name, value)| name.len() + length(value) + 8).sum();
     let mut bytes = SecretBytes::with_capacity(size)?;
     let mut serializer = serde_json::Serializer::new(&mut bytes);
     let mut write = || {
@@ -31,6 +51,11 @@ impl WipedJson {
     /// Parses one JSON text. None when it is not JSON.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok().map(WipedJson)
+    }
+
+    /// The text at a path.
+    pub(crate) fn text(&self, path: &str) -> Option<&str> {
+        self.lookup(path).and_then(Value::as_str)
     }
 
     /// Whether it is an object.
@@ -65,8 +90,9 @@ mod tests {
 
     #[test]
     fn objects_keep_the_order_and_escape() {
-        let bytes = write_object(&[("username", "a\"b"), ("password", "ü\n")]).unwrap();
-        assert_eq!(bytes.expose(), "{\"username\":\"a\\\"b\",\"password\":\"ü\\n\"}".as_bytes());
+        let members = [("user", Member::Text("a\"ü\n")), ("n", Member::Signed(-1)), ("u", Member::Unsigned(u64::MAX))];
+        let bytes = write_object(&members).unwrap();
+        assert_eq!(bytes.as_str(), "{\"user\":\"a\\\"ü\\n\",\"n\":-1,\"u\":18446744073709551615}");
     }
 
     #[test]

@@ -3,12 +3,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
-use super::{Commit, Store};
+use super::{Commit, Expected, Lock, Store};
 use crate::error::Result;
-use crate::record::Record;
+use crate::record::{Notes, Record, Version};
 
 /// Lock-free, so that a fork in the middle of a commit leaves the child nothing to wait for.
 pub(crate) struct MemoryStore {
@@ -19,30 +20,64 @@ impl MemoryStore {
     pub(crate) fn new(record: Record) -> Self {
         MemoryStore { record: ArcSwap::from_pointee(record) }
     }
+
+    /// Replaces the record by what `next` makes of it, until nobody came between.
+    fn replace(&self, next: impl Fn(&Record) -> Option<Record>) -> (Arc<Record>, bool) {
+        loop {
+            let present = self.record.load_full();
+            let Some(next) = next(&present).map(Arc::new) else {
+                return (present, false);
+            };
+            let previous = self.record.compare_and_swap(&present, next.clone());
+            if Arc::ptr_eq(&previous, &present) {
+                return (next, true);
+            }
+        }
+    }
 }
 
 impl Store for MemoryStore {
+    fn kind(&self) -> &'static str {
+        "memory"
+    }
+
+    fn lock_kind(&self) -> &'static str {
+        "none"
+    }
+
     fn is_shared(&self) -> bool {
         false
     }
 
-    fn load(&self) -> Result<Arc<Record>> {
-        Ok(self.record.load_full())
+    fn load(&self) -> Result<Option<Arc<Record>>> {
+        Ok(Some(self.record.load_full()))
     }
 
-    fn commit(&self, seen: Option<&Record>, mut next: Record) -> Result<Commit> {
-        loop {
-            let present = self.record.load_full();
-            if seen.is_some_and(|seen| (seen.session, seen.generation) != (present.session, present.generation)) {
-                return Ok(Commit::Outdated(present));
-            }
-            next.generation = present.generation.saturating_add(1);
-            let done = Arc::new(next.clone());
-            let previous = self.record.compare_and_swap(&present, done.clone());
-            if Arc::ptr_eq(&previous, &present) {
-                return Ok(Commit::Done(done));
-            }
-        }
+    fn lock(&self, _term: Duration, _wait_until: Option<Instant>) -> Result<Option<Arc<dyn Lock>>> {
+        Ok(Some(Arc::new(NoLock)))
+    }
+
+    fn prepare(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn note(&self, seen: Version, notes: &Notes) -> Result<bool> {
+        let next =
+            |present: &Record| (present.version == seen).then(|| Record { notes: notes.clone(), ..present.clone() });
+        Ok(self.replace(next).1)
+    }
+
+    fn commit(&self, expected: Expected, next: Record) -> Result<Commit> {
+        let numbered = |present: &Record| {
+            let generation = expected.next_generation(Some(present.version), next.version.generation)?;
+            let mut next = next.clone();
+            next.version.generation = generation;
+            Some(next)
+        };
+        Ok(match self.replace(numbered) {
+            (record, true) => Commit::Done(record),
+            (record, false) => Commit::Outdated(record),
+        })
     }
 }
 
@@ -52,44 +87,52 @@ impl fmt::Debug for MemoryStore {
     }
 }
 
+/// The gate of the session is lock enough within a process.
+struct NoLock;
+
+impl Lock for NoLock {
+    fn is_held(&self, _rest: Duration) -> Result<bool> {
+        Ok(true)
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::codec::tests::record;
     use super::*;
-    use crate::clock::Now;
-    use crate::record::Tokens;
-    use crate::schedule::Origin;
-
-    fn record(session: u64) -> Record {
-        Record {
-            session,
-            generation: 0,
-            tokens: Tokens::none(),
-            origin: Origin::Given,
-            received: Now { wall_ms: 0, mono_ms: 0 },
-        }
-    }
 
     #[test]
     fn a_commit_on_what_was_not_seen_is_outdated() {
-        let store = MemoryStore::new(record(1));
-        let seen = store.load().unwrap();
-        assert!(matches!(store.commit(Some(&seen), record(1)).unwrap(), Commit::Done(r) if r.generation == 1));
-        assert!(matches!(store.commit(Some(&seen), record(1)).unwrap(), Commit::Outdated(r) if r.generation == 1));
-        assert!(matches!(store.commit(None, record(2)).unwrap(), Commit::Done(r) if r.generation == 2));
+        let store = MemoryStore::new(record(1, 0));
+        let seen = Expected::Record(record(1, 0).version);
+        assert!(matches!(store.commit(seen, record(1, 0)).unwrap(), Commit::Done(r) if r.version.generation == 1));
+        assert!(matches!(store.commit(seen, record(1, 0)).unwrap(), Commit::Outdated(r) if r.version.generation == 1));
+        assert!(matches!(store.commit(Expected::Nothing, record(1, 0)).unwrap(), Commit::Outdated(_)));
+        let done = store.commit(Expected::Anything, record(2, 0)).unwrap();
+        assert!(matches!(done, Commit::Done(r) if r.version.generation == 2));
+    }
+
+    #[test]
+    fn notes_are_for_the_record_that_was_seen() {
+        let store = MemoryStore::new(record(1, 5));
+        let notes = Notes { early_not_before_ms: 9, intent: None };
+        assert!(!store.note(record(1, 4).version, &notes).unwrap());
+        assert!(store.note(record(1, 5).version, &notes).unwrap());
+        assert_eq!(store.load().unwrap().unwrap().notes, notes);
     }
 
     #[test]
     fn no_commit_of_many_threads_is_lost() {
-        let store = MemoryStore::new(record(1));
+        let store = MemoryStore::new(record(1, 0));
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for _ in 0..200 {
-                        store.commit(None, record(1)).unwrap();
+                        store.commit(Expected::Anything, record(1, 0)).unwrap();
                     }
                 });
             }
         });
-        assert_eq!(store.load().unwrap().generation, 1600);
+        assert_eq!(store.load().unwrap().unwrap().version.generation, 1600);
     }
 }

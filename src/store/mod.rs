@@ -1,27 +1,82 @@
 //! Where a session lives. The renewal procedure above does not know which store it has.
 #![forbid(unsafe_code)]
 
+mod codec;
 mod memory;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::error::Result;
-use crate::record::Record;
+use crate::record::{Notes, Record, Version};
 
+pub(crate) use codec::Codec;
 pub(crate) use memory::MemoryStore;
 
 /// Keeps the one current record of a session.
+///
+/// A store that can't do its work gives `Status::Store`; that is never to be taken for a lock that somebody holds.
 pub(crate) trait Store: Send + Sync + fmt::Debug {
+    /// `memory`, `file` or `redis`.
+    fn kind(&self) -> &'static str;
+
+    /// How the renewal lock works: `none`, `flock` or `lease`.
+    fn lock_kind(&self) -> &'static str;
+
     /// Whether other processes, forked children among them, see the same record.
     fn is_shared(&self) -> bool;
 
-    /// The current record.
-    fn load(&self) -> Result<Arc<Record>>;
+    /// The current record; None while nothing was ever stored.
+    fn load(&self) -> Result<Option<Arc<Record>>>;
 
-    /// Makes `next` the current record, with the generation after the present one. With `seen`, only if the present
-    /// record is still of that session and generation.
-    fn commit(&self, seen: Option<&Record>, next: Record) -> Result<Commit>;
+    /// Takes the renewal lock, for `term` where locks expire. None: somebody else holds it, still at `wait_until`, or
+    /// now, if that is not given.
+    fn lock(&self, term: Duration, wait_until: Option<Instant>) -> Result<Option<Arc<dyn Lock>>>;
+
+    /// Does ahead what `commit` needs and what can fail for want of space.
+    fn prepare(&self) -> Result<()>;
+
+    /// Replaces the notes of the current record, durably, if it is still `seen`; otherwise does nothing, and says false.
+    fn note(&self, seen: Version, notes: &Notes) -> Result<bool>;
+
+    /// Makes `next` the current record, durably, if what is there is as `expected`. Its generation becomes the one after
+    /// the present record's, or its own, whichever is higher. Needs no lock: whoever has an answer of the server has to
+    /// keep it.
+    fn commit(&self, expected: Expected, next: Record) -> Result<Commit>;
+}
+
+/// The renewal lock of a store; given back when dropped, if it is still ours.
+pub(crate) trait Lock: Send + Sync {
+    /// Whether it is still ours, for `rest` more at least.
+    fn is_held(&self, rest: Duration) -> Result<bool>;
+}
+
+/// What has to be there for a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// Whatever.
+    Anything,
+    /// Nothing was ever stored.
+    Nothing,
+    /// A record of this version.
+    Record(Version),
+}
+
+impl Expected {
+    /// The generation that `next` gets in the place of `present`; None if that is not what is expected.
+    pub(crate) fn next_generation(self, present: Option<Version>, next: u64) -> Option<u64> {
+        self.is(present).then(|| present.map_or(0, |version| version.generation.saturating_add(1)).max(next))
+    }
+
+    /// Whether `present` is what is expected.
+    fn is(self, present: Option<Version>) -> bool {
+        match (self, present) {
+            (Expected::Anything, _) | (Expected::Nothing, None) => true,
+            (Expected::Record(version), Some(present)) => version == present,
+            _ => false,
+        }
+    }
 }
 
 /// What became of a commit.
@@ -29,6 +84,6 @@ pub(crate) trait Store: Send + Sync + fmt::Debug {
 pub(crate) enum Commit {
     /// It is the current record now.
     Done(Arc<Record>),
-    /// Somebody else was first; this is what they wrote.
+    /// Somebody else was first; this is what is there.
     Outdated(Arc<Record>),
 }

@@ -1,0 +1,223 @@
+//! Records as text: versioned JSON, the same in every store.
+#![forbid(unsafe_code)]
+
+use crate::clock::{Clock, Now};
+use crate::endpoint::is_same_base;
+use crate::error::{Error, Result, Status};
+use crate::record::{Author, Intent, Notes, Record, Tokens, Version};
+use crate::schedule::Origin;
+use crate::secret::SecretBytes;
+use crate::wiped_json::{Member, WipedJson, write_object};
+
+/// A larger number was written by a later version of this library, and is refused.
+const FORMAT: u64 = 1;
+
+/// Writes and reads the records of one environment.
+#[derive(Clone, Debug)]
+pub(crate) struct Codec {
+    pub(crate) env: String,
+    pub(crate) host: String,
+    pub(crate) clock: Clock,
+}
+
+impl Codec {
+    /// The record with its notes, as one JSON object.
+    pub(crate) fn write(&self, record: &Record) -> Result<SecretBytes> {
+        let tokens = &record.tokens;
+        let session = format!("{:016x}", record.version.session);
+        let origin = match record.origin {
+            Origin::Given => "given",
+            Origin::Login => "login",
+            Origin::Renewal => "renewal",
+        };
+        let mut members = vec![
+            ("format", Member::Unsigned(FORMAT)),
+            ("env", Member::Text(&self.env)),
+            ("host", Member::Text(&self.host)),
+            ("session", Member::Text(&session)),
+            ("generation", Member::Unsigned(record.version.generation)),
+            ("token_type", Member::Text(&tokens.token_type)),
+            ("origin", Member::Text(origin)),
+            ("received_ms", Member::Signed(record.received.wall_ms)),
+            ("by_host", Member::Text(&record.author.host)),
+            ("by_pid", Member::Unsigned(record.author.pid.into())),
+        ];
+        members.extend(tokens.token().map(|text| ("token", Member::Text(text))));
+        members.extend(tokens.refresh_token().map(|text| ("refresh_token", Member::Text(text))));
+        members.extend(tokens.scope.as_deref().map(|text| ("scope", Member::Text(text))));
+        members.extend(notes_members(&record.notes));
+        write_object(&members)
+    }
+
+    /// Notes alone, as one JSON object.
+    pub(crate) fn write_notes(&self, notes: &Notes) -> Result<SecretBytes> {
+        write_object(&notes_members(notes))
+    }
+
+    /// The record in `text`. One of another env or host is refused: a token is never sent to a host that it was not made
+    /// for.
+    pub(crate) fn read(&self, text: &[u8]) -> Result<Record> {
+        let json = WipedJson::parse(text).filter(WipedJson::is_object).ok_or_else(damaged)?;
+        match unsigned(&json, "format") {
+            Some(FORMAT) => {}
+            Some(later) if later > FORMAT => {
+                return Err(Error::new(
+                    Status::Store,
+                    "the session store was written by a later version of libgcauth; update this one",
+                ));
+            }
+            _ => return Err(damaged()),
+        }
+        let (env, host) = (json.text("env").ok_or_else(damaged)?, json.text("host").ok_or_else(damaged)?);
+        if env != self.env || !is_same_base(host, &self.host) {
+            return Err(Error::new(
+                Status::Config,
+                "the session store holds a session of another env or host; give each its own store",
+            ));
+        }
+        let session = json.text("session").and_then(|hex| u64::from_str_radix(hex, 16).ok()).ok_or_else(damaged)?;
+        let origin = match json.text("origin") {
+            Some("given") => Origin::Given,
+            Some("login") => Origin::Login,
+            Some("renewal") => Origin::Renewal,
+            _ => return Err(damaged()),
+        };
+        Ok(Record {
+            version: Version { session, generation: unsigned(&json, "generation").ok_or_else(damaged)? },
+            tokens: Tokens::new(
+                json.text("token"),
+                json.text("refresh_token"),
+                json.text("token_type"),
+                json.text("scope"),
+            )?,
+            origin,
+            received: self.received(signed(&json, "received_ms").ok_or_else(damaged)?),
+            author: author(&json, "by_host", "by_pid").ok_or_else(damaged)?,
+            notes: notes(&json)?,
+        })
+    }
+
+    /// The notes in `text`.
+    pub(crate) fn read_notes(&self, text: &[u8]) -> Result<Notes> {
+        notes(&WipedJson::parse(text).filter(WipedJson::is_object).ok_or_else(damaged)?)
+    }
+
+    /// The moment by both clocks: another process's steady clock means nothing here.
+    fn received(&self, wall_ms: i64) -> Now {
+        let now = self.clock.now();
+        let age = now.wall_ms.saturating_sub(wall_ms).max(0);
+        Now { wall_ms, mono_ms: now.mono_ms.saturating_sub(age) }
+    }
+}
+
+fn notes_members(notes: &Notes) -> Vec<(&str, Member<'_>)> {
+    let mut members = vec![("early_not_before_ms", Member::Signed(notes.early_not_before_ms))];
+    if let Some(intent) = &notes.intent {
+        members.extend([
+            ("intent_spends", Member::Text(&intent.spends)),
+            ("intent_begun_ms", Member::Signed(intent.begun_ms)),
+            ("intent_deadline_ms", Member::Signed(intent.deadline_ms)),
+            ("intent_by_host", Member::Text(&intent.author.host)),
+            ("intent_by_pid", Member::Unsigned(intent.author.pid.into())),
+        ]);
+    }
+    members
+}
+
+fn notes(json: &WipedJson) -> Result<Notes> {
+    let intent = match json.text("intent_spends") {
+        None => None,
+        Some(spends) => Some(Intent {
+            spends: spends.to_owned(),
+            begun_ms: signed(json, "intent_begun_ms").ok_or_else(damaged)?,
+            deadline_ms: signed(json, "intent_deadline_ms").ok_or_else(damaged)?,
+            author: author(json, "intent_by_host", "intent_by_pid").ok_or_else(damaged)?,
+        }),
+    };
+    Ok(Notes { early_not_before_ms: signed(json, "early_not_before_ms").ok_or_else(damaged)?, intent })
+}
+
+fn author(json: &WipedJson, host: &str, pid: &str) -> Option<Author> {
+    Some(Author { host: json.text(host)?.to_owned(), pid: u32::try_from(unsigned(json, pid)?).ok()? })
+}
+
+fn unsigned(json: &WipedJson, name: &str) -> Option<u64> {
+    json.lookup(name).and_then(serde_json::Value::as_u64)
+}
+
+fn signed(json: &WipedJson, name: &str) -> Option<i64> {
+    json.lookup(name).and_then(serde_json::Value::as_i64)
+}
+
+fn damaged() -> Error {
+    Error::new(
+        Status::Store,
+        "the session store holds something that is no record of libgcauth; remove it, or name another, and log in again",
+    )
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    pub(in crate::store) fn codec() -> Codec {
+        Codec {
+            env: "sandbox".into(),
+            host: "https://host/api".into(),
+            clock: Clock::Manual(ManualClock::at_ms(1_000_000)),
+        }
+    }
+
+    pub(in crate::store) fn record(session: u64, generation: u64) -> Record {
+        Record {
+            version: Version { session, generation },
+            tokens: Tokens::new(Some("access"), Some("refresh"), None, Some("project")).unwrap(),
+            origin: Origin::Renewal,
+            received: Now { wall_ms: 999_000, mono_ms: -1_000 },
+            author: Author { host: "node".into(), pid: 7 },
+            notes: Notes::default(),
+        }
+    }
+
+    #[test]
+    fn a_record_comes_back_as_it_was() {
+        let intent = Intent {
+            spends: "00ff".into(),
+            begun_ms: 1,
+            deadline_ms: 2,
+            author: Author { host: "other".into(), pid: 8 },
+        };
+        for notes in [Notes::default(), Notes { early_not_before_ms: 5, intent: Some(intent) }] {
+            let before = Record { notes: notes.clone(), ..record(u64::MAX, 3) };
+            let after = codec().read(codec().write(&before).unwrap().expose()).unwrap();
+            assert_eq!(
+                (after.version, after.received, after.author, &after.notes),
+                (before.version, before.received, before.author, &notes)
+            );
+            assert_eq!(after.tokens.token(), Some("access"));
+            assert_eq!(after.tokens.refresh_token(), Some("refresh"));
+            assert_eq!(after.tokens.scope.as_deref(), Some("project"));
+            let text = codec().write_notes(&notes).unwrap();
+            assert_eq!(codec().read_notes(text.expose()).unwrap(), notes);
+        }
+    }
+
+    #[test]
+    fn what_is_no_record_is_refused() {
+        let good = codec().write(&record(1, 1)).unwrap().as_str().to_owned();
+        for (bad, status) in [
+            (good.replace("\"format\":1", "\"format\":2"), Status::Store),
+            (good.replace("\"format\":1", "\"format\":0"), Status::Store),
+            (good.replace("sandbox", "prod"), Status::Config),
+            (good.replace("//host", "//elsewhere"), Status::Config),
+            (good.replace("\"generation\":1", "\"generation\":-1"), Status::Store),
+            (good.replace("renewal", "theft"), Status::Store),
+            (good[..good.len() / 2].to_owned(), Status::Store),
+            (String::new(), Status::Store),
+            ("[]".to_owned(), Status::Store),
+        ] {
+            assert_eq!(codec().read(bad.as_bytes()).unwrap_err().status(), status, "{bad}");
+        }
+    }
+}

@@ -30,8 +30,10 @@ impl Endpoint {
             None | Some("") => return Err("has no host"),
             Some(_) => {}
         }
-        if uri.authority().is_some_and(|a| a.port().is_none() && a.as_str().ends_with(':')) {
-            return Err("has no port after the colon");
+        let bare = bare_host(&uri);
+        let has_colon = uri.authority().is_some_and(|a| a.as_str().trim_matches(['[', ']']) != bare);
+        if has_colon && uri.port_u16().is_none_or(|port| port == 0) {
+            return Err("has no port from 1 to 65535 after the colon");
         }
         Ok(Endpoint { uri, text: text.to_owned() })
     }
@@ -110,6 +112,9 @@ mod tests {
             "https://h/#f",
             "https://h o",
             "https://h:/x",
+            "https://h:99999",
+            "https://h:0",
+            "https://[::1]:/x",
             "/path",
         ] {
             assert!(Endpoint::parse(text).is_err(), "{text}");

@@ -114,6 +114,12 @@ impl Error {
         self
     }
 
+    /// The same call may succeed later, whatever the status says of most.
+    pub(crate) fn retryable(mut self) -> Self {
+        self.retryable = true;
+        self
+    }
+
     /// Says where it happened, ahead of what it says already.
     pub(crate) fn in_context(mut self, place: &str) -> Self {
         self.message = format!("{place}: {}", self.message);

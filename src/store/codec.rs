@@ -149,7 +149,8 @@ fn signed(json: &WipedJson, name: &str) -> Option<i64> {
     json.lookup(name).and_then(serde_json::Value::as_i64)
 }
 
-fn damaged() -> Error {
+/// Not ours, or not whole.
+pub(super) fn damaged() -> Error {
     Error::new(
         Status::Store,
         "the session store holds something that is no record of libgcauth; remove it, or name another, and log in again",

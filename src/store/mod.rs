@@ -3,6 +3,8 @@
 
 mod codec;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,6 +15,8 @@ use crate::record::{Notes, Record, Version};
 
 pub(crate) use codec::Codec;
 pub(crate) use memory::MemoryStore;
+#[cfg(feature = "redis")]
+pub(crate) use redis::{RedisStore, RedisUrl};
 
 /// Keeps the one current record of a session.
 ///

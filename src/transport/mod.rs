@@ -21,6 +21,11 @@ use crate::endpoint::Endpoint;
 use crate::error::{Error, Result, Status};
 use crate::secret::SecretBytes;
 
+#[cfg(feature = "redis")]
+pub(crate) use resolver::{Unresolved, addresses};
+#[cfg(feature = "redis")]
+pub(crate) use tls::{client_config, describe as describe_tls};
+
 /// An answer that is larger is refused.
 pub(crate) const MAX_ANSWER: usize = 1 << 20;
 

@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::Duration;
 
 use nix::sys::signal::{SigSet, SigmaskHow};
 use ureq::http::Uri;
@@ -11,8 +12,7 @@ use ureq::unversioned::transport::NextTimeout;
 
 use crate::endpoint::bare_host;
 
-/// Asks nobody for addresses and `localhost`. For other names the system's resolver runs in a thread of its own: it
-/// has no deadline of its own, and can't be interrupted.
+/// The HTTP client's way to `addresses`.
 #[derive(Debug)]
 pub(super) struct Resolver;
 
@@ -23,16 +23,12 @@ impl UreqResolver for Resolver {
         _config: &ureq::config::Config,
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let host = bare_host(uri);
         let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
-        let found = if let Ok(ip) = host.parse::<IpAddr>() {
-            vec![SocketAddr::new(ip, port)]
-        } else if host.eq_ignore_ascii_case("localhost") {
-            // RFC 6761: never a question for DNS.
-            vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port), SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port)]
-        } else {
-            ask_system(host, port, timeout)?
-        };
+        let found = addresses(bare_host(uri), port, *timeout.after).map_err(|failure| match failure {
+            Unresolved::Unknown => ureq::Error::HostNotFound,
+            Unresolved::TooLate => ureq::Error::Timeout(timeout.reason),
+            Unresolved::NoThread(error) => error.into(),
+        })?;
         let mut addresses = self.empty();
         // As many as the fixed array holds.
         for address in found.into_iter().take(16) {
@@ -42,7 +38,28 @@ impl UreqResolver for Resolver {
     }
 }
 
-fn ask_system(host: &str, port: u16, timeout: NextTimeout) -> Result<Vec<SocketAddr>, ureq::Error> {
+/// Why a name has no addresses.
+#[derive(Debug)]
+pub(crate) enum Unresolved {
+    Unknown,
+    TooLate,
+    NoThread(std::io::Error),
+}
+
+/// Asks nobody for addresses and `localhost`. For other names the system's resolver runs in a thread of its own: it
+/// has no deadline of its own, and can't be interrupted.
+pub(crate) fn addresses(host: &str, port: u16, within: Duration) -> Result<Vec<SocketAddr>, Unresolved> {
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        Ok(vec![SocketAddr::new(ip, port)])
+    } else if host.eq_ignore_ascii_case("localhost") {
+        // RFC 6761: never a question for DNS.
+        Ok(vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port), SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port)])
+    } else {
+        ask_system(host, port, within)
+    }
+}
+
+fn ask_system(host: &str, port: u16, within: Duration) -> Result<Vec<SocketAddr>, Unresolved> {
     let (answer, wait) = sync_channel(1);
     let host = host.to_owned();
     // The thread inherits the mask: the host program's signals are not for it.
@@ -56,11 +73,10 @@ fn ask_system(host: &str, port: u16, timeout: NextTimeout) -> Result<Vec<SocketA
         // Restoring a mask that was just read can't fail.
         let _ = previous.thread_set_mask();
     }
-    thread?;
-    match wait.recv_timeout(*timeout.after) {
+    thread.map_err(Unresolved::NoThread)?;
+    match wait.recv_timeout(within) {
         Ok(Ok(addresses)) => Ok(addresses),
-        Ok(Err(_)) => Err(ureq::Error::HostNotFound),
-        Err(RecvTimeoutError::Timeout) => Err(ureq::Error::Timeout(timeout.reason)),
-        Err(RecvTimeoutError::Disconnected) => Err(ureq::Error::HostNotFound),
+        Err(RecvTimeoutError::Timeout) => Err(Unresolved::TooLate),
+        Ok(Err(_)) | Err(RecvTimeoutError::Disconnected) => Err(Unresolved::Unknown),
     }
 }

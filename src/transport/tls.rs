@@ -23,7 +23,7 @@ const SYSTEM_BUNDLES: &[&str] = &[
 const SYSTEM_DIRECTORIES: &[&str] = &["/etc/ssl/certs", "/etc/pki/tls/certs"];
 
 /// TLS 1.2 and 1.3, ring, certificates always verified.
-pub(super) fn client_config(trust: &Trust) -> Result<ClientConfig> {
+pub(crate) fn client_config(trust: &Trust) -> Result<ClientConfig> {
     let roots = match &trust.ca_file {
         Some(file) => from_ca_file(file)?,
         None => from_system(trust)?,
@@ -89,7 +89,7 @@ fn unusable(key: &str, file: &Path) -> Error {
 }
 
 /// Which certificate fault it was, and what to do.
-pub(super) fn describe(error: &rustls::Error) -> Error {
+pub(crate) fn describe(error: &rustls::Error) -> Error {
     let text = match error {
         rustls::Error::InvalidCertificate(fault) => match fault {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => {

@@ -1,0 +1,100 @@
+//! What went wrong with a Redis, in words of our own: neither the URL nor what was sent is in them.
+#![forbid(unsafe_code)]
+
+use std::io::ErrorKind;
+
+use redis::RedisError;
+
+use crate::error::{Error, Status};
+use crate::redact;
+use crate::transport::{Unresolved, describe_tls};
+
+/// What Redis says, what it means, and whether it may pass. In an answer of a script of older versions the word stands
+/// somewhere in the text.
+const ANSWERS: &[(&str, &str, bool)] = &[
+    ("WRONGPASS", "refuses the user name or password of the URL", false),
+    ("NOAUTH", "wants a password, which the URL does not have", false),
+    ("without any password configured", "has no password, but the URL has one", false),
+    ("NOPERM", "does not let this user do what is needed; see the ACL in the README", false),
+    ("DENIED", "is in protected mode and refuses other hosts", false),
+    ("WRONGTYPE", "holds something else under the session's name; name another by ?key=", false),
+    ("READONLY", "is a replica that can't be written to; name the primary", true),
+    ("LOADING", "is still loading its data", true),
+    ("MASTERDOWN", "is a replica that has lost its primary", true),
+    ("OOM", "has no memory left", true),
+    ("MISCONF", "can't save its data to disk, and takes no more", true),
+    ("NOREPLICAS", "has too few replicas to write", true),
+    ("BUSY", "is busy with somebody's script", true),
+    ("MOVED", "sends us from node to node", true),
+    ("ASK", "is moving the session to another node", true),
+    ("TRYAGAIN", "is moving the session to another node", true),
+    ("CLUSTERDOWN", "is a cluster that is down", true),
+    ("max number of clients", "has too many connections", true),
+    ("DB index", "has no database of this number", false),
+    ("in cluster mode", "is a cluster, which has no database numbers", false),
+    ("unknown command", "lacks a command that is needed, scripts among them", false),
+];
+
+/// A store that can't be used now.
+pub(super) fn passing(place: &str, what: &str) -> Error {
+    lasting(place, what).retryable()
+}
+
+/// A store that can't be used before somebody changes something.
+pub(super) fn lasting(place: &str, what: &str) -> Error {
+    Error::new(Status::Store, format!("the session store at {place} {what}"))
+}
+
+/// No address.
+pub(super) fn unresolved(place: &str, why: &Unresolved) -> Error {
+    match why {
+        Unresolved::Unknown => passing(place, "has a host name that is not known; check the URL"),
+        Unresolved::TooLate => passing(place, "has a host name that could not be looked up in time"),
+        Unresolved::NoThread(_) => passing(place, "could not be looked up: no more threads"),
+    }
+}
+
+/// No connection, or it was lost.
+pub(super) fn of_io(place: &str, error: &std::io::Error) -> Error {
+    if let Some(verdict) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        return of_tls(place, verdict);
+    }
+    match error.kind() {
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => passing(place, "gave no answer in time"),
+        ErrorKind::ConnectionRefused => passing(place, "refused the connection; is Redis up, and the port right?"),
+        ErrorKind::UnexpectedEof
+        | ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::BrokenPipe
+        | ErrorKind::NotConnected => passing(place, "closed the connection"),
+        ErrorKind::FileTooLarge => lasting(place, "sent more than any session has"),
+        // The operating system's own words hold no input of ours.
+        _ if error.raw_os_error().is_some() => passing(place, &format!("can't be reached: {error}")),
+        _ => passing(place, "can't be reached"),
+    }
+}
+
+/// TLS failed.
+pub(super) fn of_tls(place: &str, error: &rustls::Error) -> Error {
+    match error {
+        rustls::Error::InvalidMessage(_) => lasting(place, "does not speak TLS on this port; is it redis://?"),
+        _ => lasting(place, &format!("is not trusted: {}", describe_tls(error).message())),
+    }
+}
+
+/// An answer that says no, or is none.
+pub(super) fn of_answer(place: &str, error: &RedisError, secrets: &[&str]) -> Error {
+    let Some(code) = error.code() else {
+        return lasting(place, "does not speak Redis' protocol on this port; is it rediss://?");
+    };
+    let text = format!("{code} {}", error.detail().unwrap_or_default());
+    let is_said = |what: &str| match what.contains(' ') {
+        true => text.contains(what),
+        false => text.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == what),
+    };
+    match ANSWERS.iter().find(|(said, ..)| is_said(said)) {
+        Some((_, what, true)) => passing(place, what),
+        Some((_, what, false)) => lasting(place, what),
+        None => lasting(place, &format!("answered with the error {}", redact::clean(code, secrets, 30))),
+    }
+}

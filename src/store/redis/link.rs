@@ -1,0 +1,314 @@
+//! A connection for one piece of work, done by a deadline.
+#![forbid(unsafe_code)]
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use once_cell::race::OnceBox;
+use redis::{Cmd, ConnectionLike, ErrorKind, Parser, RedisError, RedisResult, Script, ServerErrorKind, Value};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use zeroize::Zeroizing;
+
+use super::fault;
+use super::url::{RedisUrl, host_and_port};
+use crate::config::Trust;
+use crate::error::{Error, Result, Status};
+use crate::secret::Secret;
+use crate::transport::{addresses, client_config};
+
+/// Far more than a record can have, its tokens being parts of an answer of 1 MiB at most.
+const MAX_ANSWERS: usize = 16 << 20;
+/// How often one piece of work follows the nodes of a cluster.
+const MAX_MOVES: u32 = 3;
+/// For a few bytes into the socket's buffer.
+const RETRACT_WITHIN: Duration = Duration::from_millis(100);
+
+/// A Redis, and whom we trust to be it.
+pub(super) struct Server {
+    pub(super) url: RedisUrl,
+    pub(super) trust: Trust,
+    // A race instead of a lock: a lock could be held by another thread when the process forks.
+    tls: OnceBox<Arc<ClientConfig>>,
+}
+
+impl Server {
+    pub(super) fn new(url: RedisUrl, trust: Trust) -> Self {
+        Server { url, trust, tls: OnceBox::new() }
+    }
+
+    /// Connects and logs in. The whole life of the connection ends at `deadline`.
+    pub(super) fn open(&self, deadline: Instant) -> Result<Link<'_>> {
+        let line = self.connect(&self.url.host, self.url.port, deadline)?;
+        let mut link = Link { server: self, line, parser: Parser::new(), deadline };
+        link.log_in()?;
+        Ok(link)
+    }
+
+    fn connect(&self, host: &str, port: u16, deadline: Instant) -> Result<Line> {
+        let place = place(host, port);
+        let found = addresses(host, port, left(deadline)).map_err(|why| fault::unresolved(&place, &why))?;
+        let mut failure = fault::passing(&place, "has a host name without an address");
+        for (tried, address) in found.iter().enumerate() {
+            // One that does not answer leaves time for the others.
+            let share = left(deadline) / u32::try_from(found.len() - tried).unwrap_or(u32::MAX);
+            if share.is_zero() {
+                return Err(fault::of_io(&place, &io::ErrorKind::TimedOut.into()));
+            }
+            match TcpStream::connect_timeout(address, share) {
+                Ok(socket) => return self.secure(host, place, Wire { socket, deadline, allowance: MAX_ANSWERS }),
+                Err(error) => failure = fault::of_io(&place, &error),
+            }
+        }
+        Err(failure)
+    }
+
+    fn secure(&self, host: &str, place: String, mut wire: Wire) -> Result<Line> {
+        // Without it only a little slower.
+        let _ = wire.socket.set_nodelay(true);
+        if !self.url.tls {
+            return Ok(Line { place, stream: Stream::Plain(wire), broken: None });
+        }
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| fault::lasting(&place, "has a host name that no certificate can have"))?;
+        let config = self.tls.get_or_try_init(|| client_config(&self.trust).map(|config| Box::new(Arc::new(config))));
+        let config = config.map_err(|error| match error.status() {
+            Status::Tls => fault::lasting(&place, &format!("can't be trusted: {}", error.message())),
+            _ => error,
+        })?;
+        let mut connection =
+            ClientConnection::new(config.clone(), name).map_err(|error| fault::of_tls(&place, &error))?;
+        while connection.is_handshaking() {
+            connection.complete_io(&mut wire).map_err(|error| fault::of_io(&place, &error))?;
+        }
+        Ok(Line { place, stream: Stream::Tls(Box::new(StreamOwned::new(connection, wire))), broken: None })
+    }
+}
+
+/// `host:port`, which is all that messages tell of a URL.
+pub(super) fn place(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}
+
+/// A connection that is logged in.
+pub(super) struct Link<'a> {
+    server: &'a Server,
+    line: Line,
+    parser: Parser,
+    deadline: Instant,
+}
+
+impl Link<'_> {
+    /// Runs a script on `key`. In a cluster it follows to the node that has the key.
+    pub(super) fn run(&mut self, script: &str, key: &str, arguments: &[&[u8]]) -> Result<Value> {
+        let script = Script::new(script);
+        let mut call = script.key(key);
+        for argument in arguments {
+            call.arg(*argument);
+        }
+        let mut moves = 0;
+        loop {
+            match call.invoke(self) {
+                Ok(value) => return Ok(value),
+                Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::Moved) && moves < MAX_MOVES => {
+                    moves += 1;
+                    self.follow(&error)?;
+                }
+                Err(error) => return Err(self.explain(&error)),
+            }
+        }
+    }
+
+    /// Sends a script and waits for nothing: what was sent before, and may have been lost or not, is undone by it, since
+    /// Redis does what comes on a connection in order, be it ever so late.
+    pub(super) fn retract(&mut self, script: &str, key: &str, argument: &str) {
+        let mut command = redis::cmd("EVAL");
+        command.arg(script).arg(1).arg(key).arg(argument);
+        self.line.set_deadline(Instant::now() + RETRACT_WITHIN);
+        // The connection may be gone, and with it the way to undo anything.
+        let _ = self.line.send(&command.get_packed_command());
+    }
+
+    fn log_in(&mut self) -> Result<()> {
+        let url = &self.server.url;
+        if let Some(password) = &url.password {
+            let mut command = redis::cmd("AUTH");
+            if let Some(user) = &url.user {
+                command.arg(user.expose());
+            }
+            command.arg(password.expose());
+            self.tell(&command)?;
+        }
+        if url.db != 0 {
+            self.tell(redis::cmd("SELECT").arg(url.db))?;
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, command: &Cmd) -> Result<()> {
+        command.query::<Value>(self).map(drop).map_err(|error| self.explain(&error))
+    }
+
+    /// Goes on at the node that `moved` names.
+    fn follow(&mut self, moved: &RedisError) -> Result<()> {
+        let strange = || fault::lasting(&self.line.place, "names a node of the cluster that can't be understood");
+        let (node, _) = moved.redirect_node().ok_or_else(strange)?;
+        let (host, port) = node.rsplit_once(':').ok_or_else(strange)?;
+        let node = match host {
+            // The node does not know its own name: it is where we are.
+            "" | "?" => place(&self.server.url.host, port.parse().map_err(|_| strange())?),
+            host if host.contains(':') => format!("[{}]:{port}", host.trim_matches(['[', ']'])),
+            host => format!("{host}:{port}"),
+        };
+        let (host, port) = host_and_port(&node).map_err(|_| strange())?;
+        self.line = self.server.connect(&host, port, self.deadline)?;
+        self.parser = Parser::new();
+        self.log_in()
+    }
+
+    fn explain(&mut self, error: &RedisError) -> Error {
+        match self.line.broken.take() {
+            Some(broken) => fault::of_io(&self.line.place, &broken),
+            None => {
+                let login = [&self.server.url.user, &self.server.url.password];
+                let secrets: Vec<&str> = login.into_iter().flatten().map(Secret::expose).collect();
+                fault::of_answer(&self.line.place, error, &secrets)
+            }
+        }
+    }
+}
+
+impl ConnectionLike for Link<'_> {
+    fn req_packed_command(&mut self, command: &[u8]) -> RedisResult<Value> {
+        self.line.send(command)?;
+        self.parser.parse_value(&mut self.line)
+    }
+
+    fn req_packed_commands(&mut self, _: &[u8], _: usize, _: usize) -> RedisResult<Vec<Value>> {
+        Err((ErrorKind::Client, "no pipelines").into())
+    }
+
+    fn req_command(&mut self, command: &Cmd) -> RedisResult<Value> {
+        self.req_packed_command(&Zeroizing::new(command.get_packed_command()))
+    }
+
+    fn get_db(&self) -> i64 {
+        self.server.url.db.into()
+    }
+
+    fn supports_pipelining(&self) -> bool {
+        false
+    }
+
+    fn check_connection(&mut self) -> bool {
+        self.is_open()
+    }
+
+    fn is_open(&self) -> bool {
+        self.line.broken.is_none()
+    }
+}
+
+/// Keeps what went wrong on the way: the parser's error does not tell all of it.
+struct Line {
+    place: String,
+    stream: Stream,
+    broken: Option<io::Error>,
+}
+
+enum Stream {
+    Plain(Wire),
+    Tls(Box<StreamOwned<ClientConnection, Wire>>),
+}
+
+impl Line {
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let sent = match &mut self.stream {
+            Stream::Plain(wire) => wire.write_all(bytes),
+            Stream::Tls(tls) => tls.write_all(bytes).and_then(|()| tls.flush()),
+        };
+        sent.map_err(|error| self.breaks(error))
+    }
+
+    fn set_deadline(&mut self, deadline: Instant) {
+        match &mut self.stream {
+            Stream::Plain(wire) => wire.deadline = deadline,
+            Stream::Tls(tls) => tls.sock.deadline = deadline,
+        }
+    }
+
+    fn breaks(&mut self, error: io::Error) -> io::Error {
+        let kind = error.kind();
+        self.broken = Some(error);
+        kind.into()
+    }
+}
+
+impl Read for Line {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = match &mut self.stream {
+            Stream::Plain(wire) => wire.read(buffer),
+            Stream::Tls(tls) => tls.read(buffer),
+        };
+        match read {
+            Ok(0) if !buffer.is_empty() => Err(self.breaks(io::ErrorKind::UnexpectedEof.into())),
+            Ok(count) => Ok(count),
+            Err(error) => Err(self.breaks(error)),
+        }
+    }
+}
+
+/// A socket whose reads and writes end at a deadline, all of them together.
+struct Wire {
+    socket: TcpStream,
+    deadline: Instant,
+    /// How many bytes more may come.
+    allowance: usize,
+}
+
+impl Wire {
+    fn with_deadline<T>(
+        &mut self,
+        limit: impl Fn(&TcpStream, Option<Duration>) -> io::Result<()>,
+        mut work: impl FnMut(&mut TcpStream) -> io::Result<T>,
+    ) -> io::Result<T> {
+        loop {
+            let left = left(self.deadline);
+            if left.is_zero() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            limit(&self.socket, Some(left))?;
+            match work(&mut self.socket) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                done => return done,
+            }
+        }
+    }
+}
+
+impl Read for Wire {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.allowance == 0 {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let count = self.with_deadline(TcpStream::set_read_timeout, |socket| socket.read(buffer))?;
+        self.allowance = self.allowance.saturating_sub(count);
+        Ok(count)
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.with_deadline(TcpStream::set_write_timeout, |socket| socket.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,301 @@
+//! The store of many hosts: an existing Redis or Valkey.
+//!
+//! Under `{NAME}` is a hash: `record` is the record as every store writes it, `version` says which it is, `notes` are
+//! its present notes. Under `{NAME}:lock` is the owner of the renewal lock, with an expiry. Every change is one write by
+//! one script, hence all or nothing, and compares versions as text: Lua's numbers would round them.
+//!
+//! A connection is opened for each piece of work and closed after it, so that ten thousand hosts do not keep as many.
+//!
+//! How durable a record is, is up to the Redis: without `appendonly yes` and `appendfsync always`, and where a replica
+//! takes over, the last writes may be lost, and a lock may be given twice. What goes over `redis://` can be read on
+//! the way, tokens included; `rediss://` can't.
+#![forbid(unsafe_code)]
+
+mod fault;
+mod link;
+#[cfg(test)]
+mod tests;
+mod url;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use redis::Value;
+use zeroize::Zeroizing;
+
+use super::codec::damaged;
+use super::{Codec, Commit, Expected, Lock, Store};
+use crate::config::Trust;
+use crate::error::{Error, Result, Status};
+use crate::fork::ProcessMark;
+use crate::random;
+use crate::record::{Author, Notes, Record, Version};
+
+use link::{Link, Server, place};
+pub(crate) use url::RedisUrl;
+
+/// No piece of work takes longer, whatever the config allows connections.
+const MAX_PATIENCE: Duration = Duration::from_secs(5);
+/// What a lock is worth waiting for when the time is up already.
+const LAST_TRY: Duration = Duration::from_secs(1);
+/// Giving back a lock that would expire anyway.
+const RELEASE_WITHIN: Duration = Duration::from_secs(1);
+/// The longest pause between two looks at a lock: at first, and in the end.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LAST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Nothing, or record, version and notes.
+const READ: &str = "
+if redis.call('EXISTS', KEYS[1]) == 0 then return false end
+return redis.call('HMGET', KEYS[1], 'record', 'version', 'notes')";
+
+/// If the version there is ARGV[1] ('' for nothing), what is in the other arguments takes its place. Otherwise as READ.
+const COMMIT: &str = "
+local seen = redis.call('HGET', KEYS[1], 'version')
+if not seen and redis.call('EXISTS', KEYS[1]) == 0 then seen = '' end
+if seen == ARGV[1] then
+  redis.call('HSET', KEYS[1], 'record', ARGV[2], 'version', ARGV[3], 'notes', ARGV[4])
+  return 1
+end
+if seen == '' then return false end
+return redis.call('HMGET', KEYS[1], 'record', 'version', 'notes')";
+
+/// If the version there is ARGV[1], ARGV[2] are its notes from now on.
+const NOTE: &str = "
+if redis.call('HGET', KEYS[1], 'version') ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'notes', ARGV[2])
+return 1";
+
+/// The lock is ARGV[1]'s for ARGV[2] milliseconds: 1. Somebody's: 0. Nobody's, as it never expires: -1.
+const TAKE: &str = "
+if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
+if redis.call('PTTL', KEYS[1]) == -1 then return -1 end
+return 0";
+
+/// For how many milliseconds the lock is still ARGV[1]'s.
+const LOOK: &str = "
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return -2 end
+return redis.call('PTTL', KEYS[1])";
+
+/// The lock is free, if it was ARGV[1]'s.
+const RELEASE: &str = "
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1])";
+
+/// A session under a name in a Redis.
+pub(crate) struct RedisStore {
+    server: Arc<Server>,
+    codec: Codec,
+    patience: Duration,
+    record_key: String,
+}
+
+impl RedisStore {
+    /// For the config's URL; nothing is sent before the store is used. `connect_timeout` bounds each piece of work, and
+    /// so do five seconds.
+    pub(crate) fn parse(url: &str, trust: &Trust, codec: Codec, connect_timeout: Duration) -> Result<Self> {
+        let url = RedisUrl::parse(url)
+            .map_err(|why| Error::new(Status::Config, format!("config key \"store\": the URL {why}")))?;
+        Ok(Self::new(url, trust, codec, connect_timeout))
+    }
+
+    /// For a URL that was read already.
+    pub(crate) fn new(url: RedisUrl, trust: &Trust, codec: Codec, connect_timeout: Duration) -> Self {
+        let record_key = url.record_key();
+        let server = Arc::new(Server::new(url, trust.clone()));
+        RedisStore { server, codec, patience: connect_timeout.min(MAX_PATIENCE), record_key }
+    }
+
+    fn open(&self) -> Result<Link<'_>> {
+        self.server.open(Instant::now() + self.patience)
+    }
+
+    /// What READ gave.
+    fn decode(&self, answer: Value) -> Result<Option<Arc<Record>>> {
+        let fields = match answer {
+            Value::Nil => return Ok(None),
+            Value::Array(fields) => fields,
+            _ => return Err(damaged()),
+        };
+        let mut texts = fields.into_iter().map(|field| match field {
+            Value::BulkString(text) => Ok(Zeroizing::new(text)),
+            _ => Err(damaged()),
+        });
+        let mut text = || texts.next().unwrap_or_else(|| Err(damaged()));
+        let (record, version, notes) = (text()?, text()?, text()?);
+        let mut record = self.codec.read(&record)?;
+        if version_text(record.version).as_bytes() != version.as_slice() {
+            return Err(damaged());
+        }
+        record.notes = self.codec.read_notes(&notes)?;
+        Ok(Some(Arc::new(record)))
+    }
+
+    /// One try. None: somebody else has it.
+    fn take(&self, term: Duration, deadline: Instant) -> Result<Option<RedisLock>> {
+        let key = self.server.url.lock_key();
+        let author = Author::here();
+        // 128 random bits; the rest is for people, and should there be no random source.
+        let owner = format!("{:016x}{:016x} {}:{}", random::number(), random::number(), author.host, author.pid);
+        let term = term.as_millis().max(1).to_string();
+        let mut link = self.server.open(deadline)?;
+        match link.run(TAKE, &key, &[owner.as_bytes(), term.as_bytes()]) {
+            Ok(Value::Int(1)) => Ok(Some(RedisLock {
+                server: self.server.clone(),
+                key,
+                owner,
+                process: ProcessMark::current(),
+                patience: self.patience,
+            })),
+            Ok(Value::Int(0)) => Ok(None),
+            Ok(_) => Err(self.fault("has something under the name of the session's lock that is no lock; remove it")),
+            Err(error) => {
+                // A server that is slow may still do as it was told, and nobody would know whose the lock is.
+                link.retract(RELEASE, &key, &owner);
+                Err(error)
+            }
+        }
+    }
+
+    fn fault(&self, what: &str) -> Error {
+        fault::lasting(&place(&self.server.url.host, self.server.url.port), what)
+    }
+}
+
+impl Store for RedisStore {
+    fn kind(&self) -> &'static str {
+        "redis"
+    }
+
+    fn lock_kind(&self) -> &'static str {
+        "lease"
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn load(&self) -> Result<Option<Arc<Record>>> {
+        let answer = self.open()?.run(READ, &self.record_key, &[])?;
+        self.decode(answer)
+    }
+
+    fn lock(&self, term: Duration, wait_until: Option<Instant>) -> Result<Option<Arc<dyn Lock>>> {
+        let mut longest = FIRST_PAUSE;
+        loop {
+            let now = Instant::now();
+            let patience = wait_until.map_or(self.patience, |until| {
+                until.saturating_duration_since(now).max(LAST_TRY).min(self.patience)
+            });
+            if let Some(lock) = self.take(term, now + patience)? {
+                return Ok(Some(Arc::new(lock)));
+            }
+            let left = wait_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return Ok(None);
+            }
+            std::thread::sleep(longest.mul_f64(0.25 + 0.75 * random::fraction()).min(left));
+            longest = longest.mul_f64(1.5).min(LAST_PAUSE);
+        }
+    }
+
+    fn prepare(&self) -> Result<()> {
+        // A Redis without space refuses the notes that are written before already.
+        Ok(())
+    }
+
+    fn note(&self, seen: Version, notes: &Notes) -> Result<bool> {
+        let notes = self.codec.write_notes(notes)?;
+        let arguments: [&[u8]; 2] = [version_text(seen).as_bytes(), notes.expose()];
+        match self.open()?.run(NOTE, &self.record_key, &arguments)? {
+            Value::Int(done) => Ok(done == 1),
+            _ => Err(damaged()),
+        }
+    }
+
+    /// A commit whose answer got lost may have been done: then the next try finds its own record there, and calls itself
+    /// outdated.
+    fn commit(&self, expected: Expected, next: Record) -> Result<Commit> {
+        let mut link = self.open()?;
+        let mut seen = match expected {
+            Expected::Record(version) => Some(version),
+            Expected::Nothing => None,
+            // What can't be read may not be overwritten either.
+            Expected::Anything => self.decode(link.run(READ, &self.record_key, &[])?)?.map(|record| record.version),
+        };
+        // Not endless: the connection has a deadline.
+        loop {
+            let mut next = next.clone();
+            next.version.generation = expected
+                .next_generation(seen, next.version.generation)
+                .ok_or_else(|| Error::new(Status::Internal, "a commit that expects what it does not expect"))?;
+            let (record, notes) = (self.codec.write(&next)?, self.codec.write_notes(&next.notes)?);
+            let (before, after) = (seen.map(version_text).unwrap_or_default(), version_text(next.version));
+            let arguments: [&[u8]; 4] = [before.as_bytes(), record.expose(), after.as_bytes(), notes.expose()];
+            let answer = link.run(COMMIT, &self.record_key, &arguments)?;
+            if answer == Value::Int(1) {
+                return Ok(Commit::Done(Arc::new(next)));
+            }
+            let present = self.decode(answer)?;
+            if expected != Expected::Anything {
+                return present
+                    .map(Commit::Outdated)
+                    .ok_or_else(|| self.fault("has lost the session's record").retryable());
+            }
+            seen = present.map(|record| record.version);
+        }
+    }
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore").field("url", &self.server.url).finish_non_exhaustive()
+    }
+}
+
+fn version_text(version: Version) -> String {
+    format!("{:016x}-{}", version.session, version.generation)
+}
+
+/// A lease: ours until it expires or is given back.
+struct RedisLock {
+    server: Arc<Server>,
+    key: String,
+    owner: String,
+    /// A forked child has a copy, but not the lock.
+    process: ProcessMark,
+    patience: Duration,
+}
+
+impl Lock for RedisLock {
+    fn is_held(&self, rest: Duration) -> Result<bool> {
+        let asked = Instant::now();
+        let mut link = self.server.open(asked + self.patience)?;
+        match link.run(LOOK, &self.key, &[self.owner.as_bytes()])? {
+            // The answer may be as old as the question.
+            Value::Int(left) => Ok(u64::try_from(left)
+                .is_ok_and(|left| Duration::from_millis(left).saturating_sub(asked.elapsed()) >= rest)
+                && self.is_ours_here()),
+            _ => Err(damaged()),
+        }
+    }
+}
+
+impl RedisLock {
+    fn is_ours_here(&self) -> bool {
+        self.process == ProcessMark::current()
+    }
+}
+
+impl Drop for RedisLock {
+    fn drop(&mut self) {
+        if self.is_ours_here() {
+            // What can't be given back expires.
+            let _ = self
+                .server
+                .open(Instant::now() + self.patience.min(RELEASE_WITHIN))
+                .and_then(|mut link| link.run(RELEASE, &self.key, &[self.owner.as_bytes()]));
+        }
+    }
+}

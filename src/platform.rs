@@ -74,8 +74,8 @@ impl Platform {
         })
     }
 
-    /// Logs in.
-    pub(crate) fn login(&self, credentials: &Credentials, deadline: Instant) -> Result<Tokens> {
+    /// Logs in. The tokens `held` until then are no part of it, but secrets all the same.
+    pub(crate) fn login(&self, credentials: &Credentials, held: &Tokens, deadline: Instant) -> Result<Tokens> {
         let wire = &self.login;
         let mut fields = vec![
             (wire.username.as_str(), Member::Text(credentials.username)),
@@ -88,7 +88,8 @@ impl Platform {
             endpoint: &self.login_at,
             refused: Some("check user name, password, organization and project"),
         };
-        let secrets = [credentials.password];
+        let mut secrets = held.secrets();
+        secrets.push(credentials.password);
         let answer = self.send(&place, Some(&write_object(&fields)?), Resend::Unsent, &secrets, deadline)?;
         self.read_tokens(&place, &answer, None, credentials.project_id)
     }
@@ -107,7 +108,7 @@ impl Platform {
         fields.push((wire.refresh_token.as_str(), Member::Text(refresh_token)));
         fields.extend(scope.map(|project| (wire.project_id.as_str(), Member::Text(project))));
         let place = Place { what: "refresh", endpoint: &self.refresh_at, refused: Some("log in again") };
-        let secrets = [refresh_token, tokens.token().unwrap_or_default()];
+        let secrets = tokens.secrets();
         let answer = self.send(&place, Some(&write_object(&fields)?), Resend::Lost, &secrets, deadline)?;
         self.read_tokens(&place, &answer, Some(refresh_token), scope)
     }
@@ -134,6 +135,7 @@ impl Platform {
         secrets: &[&str],
         deadline: Instant,
     ) -> Result<Answer> {
+        let secrets: Vec<&str> = secrets.iter().copied().chain(self.transport.secrets()).collect();
         let mut was_lost = false;
         let mut tries = 0;
         loop {
@@ -144,7 +146,7 @@ impl Platform {
             let again = tries < self.retries && may_send_again(&outcome, resend, &mut was_lost);
             let error = match outcome {
                 Ok(answer) if (200..300).contains(&answer.status) => return Ok(answer),
-                Ok(answer) => place.refusal(&answer, secrets),
+                Ok(answer) => place.refusal(&answer, &secrets),
                 Err(failure) => place.locate(failure.error),
             };
             tries += 1;

@@ -51,6 +51,11 @@ impl ProxySetting {
         }
     }
 
+    /// The passwords in the proxies' URLs.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.https.iter().chain(&self.http).filter_map(ureq::Proxy::password)
+    }
+
     fn is_excepted(&self, host: &str) -> bool {
         let host = host.to_ascii_lowercase();
         let host = host.trim_end_matches('.');

@@ -107,6 +107,11 @@ impl Tokens {
         self.bearer().and_then(|bearer| bearer.get(SCHEME.len()..))
     }
 
+    /// Both tokens, as far as there are any.
+    pub(crate) fn secrets(&self) -> Vec<&str> {
+        self.token().into_iter().chain(self.refresh_token()).collect()
+    }
+
     /// The refresh token.
     pub(crate) fn refresh_token(&self) -> Option<&str> {
         self.refresh_token.as_ref().map(Secret::expose)

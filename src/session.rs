@@ -25,6 +25,8 @@ use crate::secret::SecretBytes;
 use crate::store::{MemoryStore, Store};
 use crate::token::{self, KeyCache, Payload};
 
+const MAX_PROJECT_LEN: usize = 64 * 1024;
+
 /// One login and its tokens. Share it between threads by reference.
 pub struct Session {
     config: Config,
@@ -171,6 +173,7 @@ impl Session {
 
     /// Logs in. On failure the session is as before.
     pub fn login(&self, username: &str, password: &str, organization_id: &str, project_id: Option<&str>) -> Result<()> {
+        check_project(project_id)?;
         let deadline = self.deadline();
         let gate = self.gate.get();
         let _turn = loop {
@@ -181,7 +184,8 @@ impl Session {
             }
         };
         let credentials = Credentials { username, password, organization_id, project_id };
-        let tokens = self.platform.login(&credentials, deadline)?;
+        let held = self.current.load_full();
+        let tokens = self.platform.login(&credentials, &held.record.tokens, deadline)?;
         self.install(self.renewal().begin(random::number(), tokens)?);
         Ok(())
     }
@@ -189,6 +193,7 @@ impl Session {
     /// Renews now, whatever the expiry. `project_id` scopes the session to that project from now on; `None` keeps the
     /// scope. A renewal that somebody else made meanwhile, with the scope asked for, will do.
     pub fn refresh(&self, project_id: Option<&str>) -> Result<()> {
+        check_project(project_id)?;
         let deadline = self.deadline();
         let begun = self.current.load_full();
         let gate = self.gate.get();
@@ -215,12 +220,18 @@ impl Session {
     /// system call.
     #[inline]
     pub fn bearer(&self) -> Result<Current> {
-        let current = self.current.load();
-        if current.is_hot(self.clock.coarse_s()) {
-            return Ok(Current(current));
+        match self.bearer_at(self.clock.coarse_s()) {
+            Some(current) => Ok(current),
+            None => self.bearer_with_care().map(|grant| Current(Guard::from_inner(grant))),
         }
-        drop(current);
-        self.bearer_with_care().map(|grant| Current(Guard::from_inner(grant)))
+    }
+
+    /// The current token, if it can be handed out at this second of the machine's clock, read coarsely, without another
+    /// look.
+    #[inline]
+    pub(crate) fn bearer_at(&self, coarse_s: i64) -> Option<Current> {
+        let current = self.current.load();
+        current.is_hot(coarse_s).then_some(Current(current))
     }
 
     #[cold]
@@ -493,6 +504,16 @@ fn given<'a>(name: &str, text: Option<&'a str>) -> Result<Option<&'a str>> {
         Some(_) => {
             Err(Error::new(Status::InvalidArgument, format!("{name} holds white space or control characters inside")))
         }
+    }
+}
+
+/// A project's name is kept in many places, and is no place for megabytes.
+fn check_project(project_id: Option<&str>) -> Result<()> {
+    match project_id {
+        Some(project) if project.len() > MAX_PROJECT_LEN => {
+            Err(Error::new(Status::InvalidArgument, "project_id is longer than 64 KiB"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -96,6 +96,8 @@ fn any_success_status_and_content_type_will_do() {
         Effect::Gzip,
         Effect::Chunked,
         Effect::Informational(vec![102, 103]),
+        Effect::Informational(vec![100]),
+        Effect::Informational(vec![100, 100, 103]),
         Effect::Drip { ms: 1, bytes: 64, part: gcauth_sandbox::Part::All },
     ] {
         let world = World::new();

@@ -69,25 +69,38 @@ impl TextOut {
     }
 
     /// Writes `text` and a NUL, or only the size when it does not fit.
-    #[inline]
     pub(super) unsafe fn write(&self, text: &str) -> Result<()> {
         let size = text.len() + 1;
-        if let Some(out_size) = self.out_size {
-            // SAFETY: out_size points to a size_t of the caller's.
-            unsafe { out_size.write(size) };
-        }
-        match self.buf {
-            Some(buf) if size <= self.buf_size => {
-                // SAFETY: the caller's buffer holds buf_size bytes, and is none of ours.
-                unsafe {
-                    buf.copy_from_nonoverlapping(NonNull::from(text.as_bytes()).cast(), text.len());
-                    buf.add(text.len()).write(0);
-                }
-                Ok(())
+        let out_size = self.out_size.map_or(std::ptr::null_mut(), NonNull::as_ptr);
+        let buf = self.buf.map_or(std::ptr::null_mut(), |buf| buf.as_ptr().cast());
+        // SAFETY: the pointers are the caller's.
+        unsafe {
+            if write_if_it_fits(text, buf, self.buf_size, out_size) {
+                return Ok(());
             }
-            _ => Err(too_small(size)),
+            if !out_size.is_null() {
+                out_size.write(size);
+            }
+        }
+        Err(too_small(size))
+    }
+}
+
+/// Writes `text`, a NUL, and the size if it is asked for; touches nothing when there is too little room.
+#[inline]
+pub(super) unsafe fn write_if_it_fits(text: &str, buf: *mut c_char, buf_size: usize, out_size: *mut usize) -> bool {
+    if buf.is_null() || text.len() >= buf_size {
+        return false;
+    }
+    // SAFETY: the caller's buffer holds buf_size bytes and is none of ours, and out_size points to a size_t or is NULL.
+    unsafe {
+        buf.cast::<u8>().copy_from_nonoverlapping(text.as_ptr(), text.len());
+        buf.add(text.len()).write(0);
+        if !out_size.is_null() {
+            out_size.write(text.len() + 1);
         }
     }
+    true
 }
 
 #[cold]

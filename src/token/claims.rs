@@ -135,7 +135,7 @@ fn check_types(claims: &Object<'_>) -> Result<()> {
     }
     if let Some(aud) = claims.get("aud") {
         let strings = |list: Vec<&str>| list.into_iter().all(is_string);
-        if !is_string(aud) && !json::array(aud).is_some_and(strings) {
+        if !is_string(aud) && !json::array(aud).is_ok_and(strings) {
             return Err(wrong_type("aud", "a string or an array of strings"));
         }
     }

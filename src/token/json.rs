@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// How many arrays and objects may lie in one another, the outermost included.
@@ -101,9 +101,7 @@ fn check(value: &str, depth: usize) -> Result<(), Fault> {
     match value.as_bytes().first() {
         Some(b'{' | b'[') if depth > MAX_DEPTH => Err(Fault::TooDeep),
         Some(b'{') => Object::parse_shallow(value)?.check(depth),
-        Some(b'[') => {
-            array(value).ok_or(Fault::NotAnObject)?.into_iter().try_for_each(|element| check(element, depth + 1))
-        }
+        Some(b'[') => array(value)?.into_iter().try_for_each(|element| check(element, depth + 1)),
         // A skipped string may still have an escape that stands for no character.
         Some(b'"') if value.contains('\\') => string(value).map(drop).ok_or(Fault::NotAnObject),
         _ => Ok(()),
@@ -112,19 +110,13 @@ fn check(value: &str, depth: usize) -> Result<(), Fault> {
 
 /// The string that a value's text stands for; none for another kind.
 pub(crate) fn string(value: &str) -> Option<Cow<'_, str>> {
-    struct Text<'a>(Cow<'a, str>);
-    impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            deserializer.deserialize_str(TextVisitor).map(Text)
-        }
-    }
     serde_json::from_str::<Text>(value).ok().map(|text| text.0)
 }
 
-/// The texts of an array's elements; none for another kind.
-pub(crate) fn array(value: &str) -> Option<Vec<&str>> {
-    let elements: Vec<&RawValue> = serde_json::from_str(value).ok()?;
-    Some(elements.into_iter().map(RawValue::get).collect())
+/// The texts of an array's elements; a fault for another kind.
+pub(crate) fn array(value: &str) -> Result<Vec<&str>, Fault> {
+    let elements: Elements = serde_json::from_str(value).map_err(|_| Fault::NotAnObject)?;
+    elements.0.ok_or(Fault::NoMemory)
 }
 
 /// Whether a value's text is a number.
@@ -176,7 +168,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = Vec::new();
-                while let Some(Name(name)) = map.next_key()? {
+                while let Some(Text(name)) = map.next_key()? {
                     let value = map.next_value::<&RawValue>()?.get();
                     if members.try_reserve(1).is_err() {
                         return Ok(Members(None));
@@ -191,15 +183,45 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
-struct Name<'a>(Cow<'a, str>);
+/// None when memory could not be reserved.
+struct Elements<'a>(Option<Vec<&'a str>>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for Elements<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(TextVisitor).map(Name)
+        struct ElementsVisitor;
+
+        impl<'de> Visitor<'de> for ElementsVisitor {
+            type Value = Elements<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Self::Value, A::Error> {
+                let mut elements = Vec::new();
+                while let Some(element) = array.next_element::<&RawValue>()? {
+                    if elements.try_reserve(1).is_err() {
+                        return Ok(Elements(None));
+                    }
+                    elements.push(element.get());
+                }
+                Ok(Elements(Some(elements)))
+            }
+        }
+
+        deserializer.deserialize_seq(ElementsVisitor)
     }
 }
 
-/// Borrows a string from the input where it holds no escape; serde's own `Cow` never borrows.
+/// Borrowed where it holds no escape; serde's own `Cow` never borrows.
+struct Text<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(TextVisitor).map(Text)
+    }
+}
+
 struct TextVisitor;
 
 impl<'de> Visitor<'de> for TextVisitor {
@@ -314,6 +336,6 @@ mod tests {
         assert_eq!(object.get("exp"), Some("1"));
         assert_eq!(string(object.get("x").unwrap()).unwrap(), "A");
         assert_eq!(object.get("y"), None);
-        assert!(string("1").is_none() && array("{}").is_none());
+        assert!(string("1").is_none() && array("{}").is_err());
     }
 }

@@ -78,8 +78,12 @@ impl Key {
 }
 
 impl KeySet {
-    /// Parses PEM (`PUBLIC KEY`, `RSA PUBLIC KEY`, `CERTIFICATE`), a JWK or a JWKS; [`Status::KeyInvalid`]
-    /// when there is no key in it to verify with, or one that is private or symmetric.
+    /// Parses PEM (`PUBLIC KEY`, `RSA PUBLIC KEY`, `CERTIFICATE`; the first usable block counts), a JWK or a JWKS.
+    ///
+    /// [`Status::KeyInvalid`] when a lone key can't be used, or when any is private or symmetric. A set may be empty
+    /// and have keys that can't be used: they are passed over, unless a token names one. An RSASSA-PSS key is
+    /// accepted without restrictions only, for PS256/384/512. Of a certificate only the key is looked at, neither dates
+    /// nor signature.
     pub fn parse(text: &str) -> Result<Self> {
         let keys = Self::parse_any(text)?;
         match keys.keys.as_slice() {

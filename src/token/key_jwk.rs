@@ -27,7 +27,10 @@ pub(crate) fn parse(text: &str) -> Result<KeySet> {
 }
 
 fn parse_set(keys: &str) -> Result<KeySet> {
-    let keys = json::array(keys).ok_or_else(|| invalid("is a JWKS whose keys are not an array"))?;
+    let keys = json::array(keys).map_err(|fault| match fault {
+        Fault::NoMemory => out_of_memory(),
+        _ => invalid("is a JWKS whose keys are not an array"),
+    })?;
     let mut parsed: Vec<Key> = Vec::new();
     parsed.try_reserve_exact(keys.len()).map_err(|_| out_of_memory())?;
     for key in keys {
@@ -104,7 +107,7 @@ fn restrict(key: &mut Key, jwk: &Object<'_>) -> std::result::Result<(), &'static
     }
     if let Some(operations) = jwk.get("key_ops") {
         let operations: Option<Vec<_>> =
-            json::array(operations).and_then(|operations| operations.into_iter().map(json::string).collect());
+            json::array(operations).ok().and_then(|operations| operations.into_iter().map(json::string).collect());
         let verifies = |operations: Vec<_>| operations.iter().any(|name| name == "verify");
         if !operations.is_some_and(verifies) {
             fault = Err("has key_ops without verify");

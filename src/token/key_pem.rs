@@ -24,46 +24,50 @@ const X448: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.111");
 
 const NOT_DER: &str = "is not the DER that its PEM label announces";
 
-/// The first usable key of `text`, or else the first with its fault. Any private key in it spoils the text.
+/// The first usable key of `text`, or else the first with its fault. A private key in it spoils the text.
 pub(crate) fn parse(text: &str) -> Result<Key> {
-    let mut first_fault = None;
-    for block in Blocks(text) {
+    // However broken its block may be.
+    if text.contains("PRIVATE KEY") {
+        return Err(invalid("is a private key, or has one beside it: keep that secret"));
+    }
+    let mut unusable = None;
+    for block in text.split("-----BEGIN ").skip(1).map(Block::of) {
         let parse = match block.label {
-            label if label.ends_with("PRIVATE KEY") => {
-                return Err(invalid("is a private key, or has one beside it: keep that secret"));
-            }
             "PUBLIC KEY" => spki,
             "RSA PUBLIC KEY" => pkcs1,
             "CERTIFICATE" => certificate,
             _ => continue,
         };
-        // The rest is still searched for private keys.
-        if first_fault.as_ref().is_some_and(is_usable) {
-            continue;
-        }
         let key = match block.decode()? {
             Some(der) => parse(&der).unwrap_or_else(|_| unknown(NOT_DER)),
-            None => unknown("is PEM with a body that is not base64"),
+            None => unknown("is PEM with a body that is not base64, or without its END line"),
         };
-        if first_fault.is_none() || is_usable(&key) {
-            first_fault = Some(key);
+        if key.material.is_ok() {
+            return Ok(key);
         }
+        unusable.get_or_insert(key);
     }
-    first_fault.ok_or_else(|| invalid("is neither PEM nor JSON with a public key in it"))
+    unusable.ok_or_else(|| invalid("is neither PEM nor JSON with a public key in it"))
 }
 
-fn is_usable(key: &Key) -> bool {
-    key.material.is_ok()
-}
-
-/// What stands between a BEGIN line and its END line.
+/// What follows a BEGIN line.
 struct Block<'a> {
     label: &'a str,
     /// None when there is no END line of the same label.
     body: Option<&'a str>,
 }
 
-impl Block<'_> {
+impl<'a> Block<'a> {
+    /// From the text between one "BEGIN" and the next.
+    fn of(text: &'a str) -> Self {
+        let (label, rest) = text.split_once("-----").unwrap_or((text, ""));
+        let body = rest.split_once("-----END ").and_then(|(body, end)| {
+            let end = end.strip_prefix(label)?;
+            end.starts_with("-----").then_some(body)
+        });
+        Block { label, body }
+    }
+
     /// None when the body is not base64. White space in it has no meaning.
     fn decode(&self) -> Result<Option<Vec<u8>>> {
         let Some(body) = self.body else {
@@ -76,27 +80,6 @@ impl Block<'_> {
             .map_err(|_| out_of_memory())?;
         packed.extend(body.bytes().filter(|byte| !byte.is_ascii_whitespace()));
         Ok(STANDARD.decode_vec(&packed, &mut der).is_ok().then_some(der))
-    }
-}
-
-/// The blocks of a text, whatever stands around them.
-struct Blocks<'a>(&'a str);
-
-impl<'a> Iterator for Blocks<'a> {
-    type Item = Block<'a>;
-
-    fn next(&mut self) -> Option<Block<'a>> {
-        let (_, rest) = self.0.split_once("-----BEGIN ")?;
-        let (label, rest) = rest.split_once("-----").unwrap_or((rest, ""));
-        // A block that is cut short must not hide the next one.
-        let body = match rest.split_once("-----END ") {
-            Some((body, end)) if !body.contains("-----BEGIN ") => {
-                end.strip_prefix(label).is_some_and(|end| end.starts_with("-----")).then_some(body)
-            }
-            _ => None,
-        };
-        self.0 = body.map_or(rest, |body| &rest[body.len()..]);
-        Some(Block { label, body })
     }
 }
 

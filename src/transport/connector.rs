@@ -127,7 +127,7 @@ impl<In: Transport> Connector<In> for SendWatch {
         Ok(chained.map(|inner| {
             // The chain also runs for the connection to a proxy, where what goes out first is not the request.
             if details.uri == &self.target {
-                Either::B(Watched { inner, sent: self.sent.clone() })
+                Either::B(Watched { inner, sent: self.sent.clone(), is_past_continue: false })
             } else {
                 Either::A(inner)
             }
@@ -145,7 +145,10 @@ impl fmt::Debug for SendWatch {
 pub(super) struct Watched<T: Transport> {
     inner: T,
     sent: Arc<AtomicBool>,
+    is_past_continue: bool,
 }
+
+const CONTINUE: &[u8] = b"HTTP/1.1 100";
 
 impl<T: Transport> Transport for Watched<T> {
     fn buffers(&mut self) -> &mut dyn Buffers {
@@ -158,7 +161,22 @@ impl<T: Transport> Transport for Watched<T> {
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
-        self.inner.await_input(timeout)
+        let mut has_more = self.inner.await_input(timeout)?;
+        // The HTTP client passes over interim answers, but takes this one for the answer to a question it did not ask.
+        while !self.is_past_continue && has_more {
+            let input = self.inner.buffers().input();
+            if !input.starts_with(&CONTINUE[..CONTINUE.len().min(input.len())]) {
+                self.is_past_continue = true;
+            } else if let Some(end) = input.windows(4).position(|window| window == b"\r\n\r\n") {
+                self.inner.buffers().input_consume(end + 4);
+                if self.inner.buffers().input().is_empty() {
+                    has_more = self.inner.await_input(timeout)?;
+                }
+            } else {
+                break;
+            }
+        }
+        Ok(has_more)
     }
 
     fn is_open(&mut self) -> bool {

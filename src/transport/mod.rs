@@ -28,11 +28,12 @@ pub(crate) use tls::{client_config, describe as describe_tls};
 
 /// An answer that is larger is refused.
 pub(crate) const MAX_ANSWER: usize = 1 << 20;
+const BUFFER: usize = 16 * 1024;
 
 /// Sends requests as the config says.
 pub(crate) struct Transport {
-    connect_timeout: Duration,
-    user_agent: String,
+    // Made once: the HTTP client reads the environment for the defaults that it starts from.
+    http: ureq::config::Config,
     allow_http: bool,
     proxy: crate::proxy::ProxySetting,
     trust: crate::config::Trust,
@@ -65,9 +66,20 @@ impl Failure {
 
 impl Transport {
     pub(crate) fn new(config: &Config) -> Self {
+        let http = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .max_idle_connections(0)
+            .proxy(None)
+            .user_agent(config.user_agent.clone())
+            .timeout_resolve(Some(config.connect_timeout))
+            .timeout_connect(Some(config.connect_timeout))
+            .input_buffer_size(BUFFER)
+            .output_buffer_size(BUFFER)
+            .build();
         Transport {
-            connect_timeout: config.connect_timeout,
-            user_agent: config.user_agent.clone(),
+            http,
             allow_http: config.allow_http,
             proxy: config.proxy.clone(),
             trust: config.trust.clone(),
@@ -90,6 +102,11 @@ impl Transport {
             Ok(request) => self.exchange(endpoint, request, deadline),
             Err(_) => Err(Failure::unsent(Error::new(Status::Internal, "the request could not be built"))),
         }
+    }
+
+    /// Secrets of its own that a server's text may hold.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.proxy.secrets()
     }
 
     /// Gets what is at `endpoint`, before `deadline`.
@@ -121,20 +138,12 @@ impl Transport {
                 .chain(TcpConnector::default())
                 .chain(connector::TlsConnector::new(tls))
                 .chain(connector::SendWatch::new(endpoint.uri().clone(), sent.clone()));
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .max_idle_connections(0)
-            .proxy(self.proxy.for_endpoint(endpoint).cloned())
-            .user_agent(self.user_agent.clone())
+        let agent = ureq::Agent::with_parts(self.http.clone(), connector, resolver::Resolver);
+        let request = agent
+            .configure_request(request)
             .timeout_global(Some(left))
-            .timeout_resolve(Some(self.connect_timeout))
-            .timeout_connect(Some(self.connect_timeout))
-            .input_buffer_size(16 * 1024)
-            .output_buffer_size(16 * 1024)
+            .proxy(self.proxy.for_endpoint(endpoint).cloned())
             .build();
-        let agent = ureq::Agent::with_parts(config, connector, resolver::Resolver);
         let outcome = agent.run(request).map_err(describe).and_then(read_answer);
         outcome.map_err(|error| Failure { error, was_sent: sent.load(Ordering::Acquire) })
     }

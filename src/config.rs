@@ -11,6 +11,9 @@ use serde_json::{Map, Value};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result, Status};
 use crate::proxy::ProxySetting;
+use crate::store::LockChoice;
+#[cfg(feature = "redis")]
+use crate::store::RedisUrl;
 
 /// Larger than any config in its right mind.
 const MAX_LEN: usize = 1 << 20;
@@ -116,10 +119,15 @@ pub(crate) struct Trust {
 }
 
 /// Where the session is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum StoreChoice {
     /// In this process.
     Memory,
+    /// In files beside this path.
+    File(PathBuf, LockChoice),
+    /// In Redis.
+    #[cfg(feature = "redis")]
+    Redis(RedisUrl),
 }
 
 impl Config {
@@ -339,13 +347,23 @@ fn user_agent(top: &Section) -> Result<String> {
 }
 
 fn store(top: &Section) -> Result<StoreChoice> {
-    let lock = top.text("store_lock", "auto")?;
-    if !["auto", "flock", "lease"].contains(&lock.as_str()) {
-        return Err(top.wrong("store_lock", "must be \"auto\", \"flock\" or \"lease\""));
-    }
-    match top.text("store", "memory")?.as_str() {
-        "memory" => Ok(StoreChoice::Memory),
-        _ => Err(top.wrong("store", "must be \"memory\", the only store of this version")),
+    let lock = match top.text("store_lock", "auto")?.as_str() {
+        "auto" => LockChoice::Auto,
+        "flock" => LockChoice::Flock,
+        "lease" => LockChoice::Lease,
+        _ => return Err(top.wrong("store_lock", "must be \"auto\", \"flock\" or \"lease\"")),
+    };
+    let store = top.text("store", "memory")?;
+    match store.split_once(':') {
+        None if store == "memory" => Ok(StoreChoice::Memory),
+        Some(("file", path)) if !path.is_empty() => Ok(StoreChoice::File(PathBuf::from(path), lock)),
+        #[cfg(feature = "redis")]
+        Some(("redis" | "rediss", _)) => {
+            RedisUrl::parse(&store).map(StoreChoice::Redis).map_err(|why| top.wrong("store", why))
+        }
+        #[cfg(not(feature = "redis"))]
+        Some(("redis" | "rediss", _)) => Err(top.wrong("store", "names Redis, which this build leaves out")),
+        _ => Err(top.wrong("store", "must be \"memory\", \"file:PATH\" or a redis:// or rediss:// URL")),
     }
 }
 

@@ -120,6 +120,12 @@ impl Error {
         self
     }
 
+    /// Adds what led to it.
+    pub(crate) fn because(mut self, why: &str) -> Self {
+        self.message = format!("{} ({why})", self.message);
+        self
+    }
+
     /// Says where it happened, ahead of what it says already.
     pub(crate) fn in_context(mut self, place: &str) -> Self {
         self.message = format!("{place}: {}", self.message);

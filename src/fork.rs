@@ -1,15 +1,47 @@
-//! Tells a process from the children that were forked from it.
+//! Tells a process from the children that were forked from it, and keeps a parent's locks out of them.
 #![forbid(unsafe_code)]
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 static FORKS: AtomicU64 = AtomicU64::new(0);
 
+/// Descriptors of locks that this process holds. A child that kept one open would hold the lock after its parent's
+/// death.
+static LOCK_FDS: [AtomicI32; 256] = [const { AtomicI32::new(NONE) }; 256];
+const NONE: i32 = -1;
+
 /// Called in a forked child, before anything else of this crate. The C face does so by itself; a Rust program that
-/// forks on its own may register it with `pthread_atfork` to cover children that get their parent's pid in another
-/// pid namespace; every other child is noticed without.
+/// forks on its own has to register it with `pthread_atfork` if it keeps its sessions in files, so that children give up
+/// the descriptors of locks that they inherit. Allowed in a child of a threaded process: it touches atomics and closes
+/// descriptors.
 pub fn note_child() {
     FORKS.fetch_add(1, Ordering::SeqCst);
+    for slot in &LOCK_FDS {
+        let fd = slot.swap(NONE, Ordering::SeqCst);
+        if fd != NONE {
+            // Closing does not unlock: the parent has the same lock by its own descriptor.
+            let _ = nix::unistd::close(fd);
+        }
+    }
+}
+
+/// A descriptor that forked children close. Drop it before the descriptor is closed here.
+#[derive(Debug)]
+pub(crate) struct LockFd(Option<usize>);
+
+/// Puts `fd` on the list of what forked children close. A list that is full costs a child's promptness only.
+pub(crate) fn register_lock_fd(fd: RawFd) -> LockFd {
+    let free = |slot: &&AtomicI32| slot.compare_exchange(NONE, fd, Ordering::SeqCst, Ordering::SeqCst).is_ok();
+    LockFd(LOCK_FDS.iter().position(|slot| free(&slot)))
+}
+
+impl Drop for LockFd {
+    fn drop(&mut self) {
+        if let Some(slot) = self.0.and_then(|at| LOCK_FDS.get(at)) {
+            slot.store(NONE, Ordering::SeqCst);
+        }
+    }
 }
 
 /// A process, told apart from its parent and its children.

@@ -48,10 +48,15 @@ impl Grant {
         coarse_s < self.hot_until_s.load(Ordering::Acquire)
     }
 
+    /// Not to be handed out without another look.
+    pub(crate) fn cool(&self) {
+        self.hot_until_s.store(i64::MIN, Ordering::Release);
+    }
+
     /// The server turned the token away.
     pub(crate) fn reject(&self) {
         self.is_rejected.store(true, Ordering::Release);
-        self.hot_until_s.store(i64::MIN, Ordering::Release);
+        self.cool();
     }
 
     /// Whether somebody reported the token.

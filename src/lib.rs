@@ -8,6 +8,7 @@ mod drift;
 mod endpoint;
 pub mod error;
 mod export;
+mod failpoint;
 mod ffi;
 pub mod fork;
 mod gate;

@@ -13,7 +13,7 @@ use crate::random;
 use crate::record::Tokens;
 use crate::redact;
 use crate::secret::SecretBytes;
-use crate::transport::{Answer, Failure, Transport};
+use crate::transport::{Answer, BeforeSend, Failure, Transport};
 use crate::wiped_json::{Member, WipedJson, write_object};
 
 /// How much of a server's own words is shown.
@@ -44,6 +44,23 @@ pub(crate) struct Credentials<'a> {
     pub(crate) password: &'a str,
     pub(crate) organization_id: &'a str,
     pub(crate) project_id: Option<&'a str>,
+}
+
+/// A refresh that failed.
+pub(crate) struct RefreshFailure {
+    pub(crate) error: Error,
+    pub(crate) fate: Fate,
+}
+
+/// What became of a refresh token that was sent, or was to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is as good as before.
+    Unspent,
+    /// The server has answered for good.
+    Judged,
+    /// Nobody knows: the answer is lost.
+    Unknown,
 }
 
 /// When a request may be sent again.
@@ -90,33 +107,39 @@ impl Platform {
         };
         let mut secrets = held.secrets();
         secrets.push(credentials.password);
-        let answer = self.send(&place, Some(&write_object(&fields)?), Resend::Unsent, &secrets, deadline)?;
+        let body = write_object(&fields)?;
+        let answer = self
+            .send(&place, Some(&body), None, Resend::Unsent, &secrets, deadline)
+            .map_err(|failure| failure.error)?;
         self.read_tokens(&place, &answer, None, credentials.project_id)
     }
 
-    /// Spends the refresh token of `tokens`; the new ones are for `scope`.
-    pub(crate) fn refresh(&self, tokens: &Tokens, scope: Option<&str>, deadline: Instant) -> Result<Tokens> {
-        let Some(refresh_token) = tokens.refresh_token() else {
-            return Err(Error::new(
-                Status::NoRefreshToken,
-                "there is no refresh token to renew the token with; log in",
-            ));
-        };
+    /// Spends the refresh token of `tokens`, after a last look by `before`; the new ones are for `scope`.
+    pub(crate) fn refresh(
+        &self,
+        tokens: &Tokens,
+        scope: Option<&str>,
+        before: BeforeSend,
+        deadline: Instant,
+    ) -> std::result::Result<Tokens, RefreshFailure> {
+        let unspent = |error| RefreshFailure { error, fate: Fate::Unspent };
+        let refresh_token = tokens.refresh_token().ok_or_else(|| unspent(no_refresh_token()))?;
         let wire = &self.refresh;
         let mut fields = Vec::new();
         fields.extend(tokens.token().map(|token| (wire.token.as_str(), Member::Text(token))));
         fields.push((wire.refresh_token.as_str(), Member::Text(refresh_token)));
         fields.extend(scope.map(|project| (wire.project_id.as_str(), Member::Text(project))));
         let place = Place { what: "refresh", endpoint: &self.refresh_at, refused: Some("log in again") };
-        let secrets = tokens.secrets();
-        let answer = self.send(&place, Some(&write_object(&fields)?), Resend::Lost, &secrets, deadline)?;
+        let body = write_object(&fields).map_err(unspent)?;
+        let answer = self.send(&place, Some(&body), Some(before), Resend::Lost, &tokens.secrets(), deadline)?;
         self.read_tokens(&place, &answer, Some(refresh_token), scope)
+            .map_err(|error| RefreshFailure { error, fate: Fate::Unknown })
     }
 
     /// Fetches the issuer's public keys.
     pub(crate) fn fetch_keys(&self, endpoint: &Endpoint, deadline: Instant) -> Result<FetchedKeys> {
         let place = Place { what: "key set", endpoint, refused: None };
-        let answer = self.send(&place, None, Resend::Lost, &[], deadline)?;
+        let answer = self.send(&place, None, None, Resend::Lost, &[], deadline).map_err(|failure| failure.error)?;
         if WipedJson::parse(answer.body.expose()).is_none_or(|json| !json.is_object()) {
             return Err(place.locate(
                 Error::new(Status::Protocol, "the answer is not a JSON object; check jwks_url in the config")
@@ -131,19 +154,23 @@ impl Platform {
         &self,
         place: &Place,
         body: Option<&SecretBytes>,
+        before: Option<BeforeSend>,
         resend: Resend,
         secrets: &[&str],
         deadline: Instant,
-    ) -> Result<Answer> {
+    ) -> std::result::Result<Answer, RefreshFailure> {
         let secrets: Vec<&str> = secrets.iter().copied().chain(self.transport.secrets()).collect();
         let mut was_lost = false;
         let mut tries = 0;
         loop {
             let outcome = match body {
-                Some(body) => self.transport.post_json(place.endpoint, body, deadline),
+                Some(body) => self.transport.post_json(place.endpoint, body, before.clone(), deadline),
                 None => self.transport.get_json(place.endpoint, deadline),
             };
-            let again = tries < self.retries && may_send_again(&outcome, resend, &mut was_lost);
+            let is_first_loss = !was_lost;
+            let fate = fate(&outcome, was_lost);
+            was_lost |= fate == Fate::Unknown;
+            let again = tries < self.retries && may_send_again(&outcome, resend, is_first_loss);
             let error = match outcome {
                 Ok(answer) if (200..300).contains(&answer.status) => return Ok(answer),
                 Ok(answer) => place.refusal(&answer, &secrets),
@@ -152,7 +179,7 @@ impl Platform {
             tries += 1;
             let pause = error.retry_after().unwrap_or_else(|| pause_before(tries));
             if !again || Instant::now().checked_add(pause).is_none_or(|then| then >= deadline) {
-                return Err(error);
+                return Err(RefreshFailure { error, fate });
             }
             std::thread::sleep(pause);
         }
@@ -228,23 +255,36 @@ impl Place<'_> {
     }
 }
 
-fn may_send_again(outcome: &std::result::Result<Answer, Failure>, resend: Resend, was_lost: &mut bool) -> bool {
-    let is_lost = match outcome {
-        Err(failure) if !failure.was_sent => {
-            return matches!(failure.error.status(), Status::Connect | Status::Timeout);
-        }
-        _ if resend == Resend::Unsent => return false,
-        Ok(answer) if [429, 503].contains(&answer.status) => return true,
-        Ok(answer) => [502, 504].contains(&answer.status),
-        Err(failure) => matches!(failure.error.status(), Status::Connect | Status::Timeout),
-    };
-    is_lost && !std::mem::replace(was_lost, true)
+/// What is known of the refresh token after this outcome; a loss before it is only healed by a verdict.
+fn fate(outcome: &std::result::Result<Answer, Failure>, was_lost: bool) -> Fate {
+    match outcome {
+        Ok(answer) if [502, 504].contains(&answer.status) => Fate::Unknown,
+        Ok(answer) if ![429, 503].contains(&answer.status) => Fate::Judged,
+        Err(failure) if failure.was_sent => Fate::Unknown,
+        _ if was_lost => Fate::Unknown,
+        _ => Fate::Unspent,
+    }
+}
+
+fn may_send_again(outcome: &std::result::Result<Answer, Failure>, resend: Resend, is_first_loss: bool) -> bool {
+    match outcome {
+        Err(failure) if !failure.was_sent => matches!(failure.error.status(), Status::Connect | Status::Timeout),
+        _ if resend == Resend::Unsent => false,
+        Ok(answer) if [429, 503].contains(&answer.status) => true,
+        Ok(answer) => is_first_loss && [502, 504].contains(&answer.status),
+        Err(failure) => is_first_loss && matches!(failure.error.status(), Status::Connect | Status::Timeout),
+    }
 }
 
 /// Exponential, with full jitter: many clients that failed together must not come back together.
 fn pause_before(attempt: u32) -> Duration {
     let longest = LONGEST_PAUSE.min(FIRST_PAUSE * (1 << attempt.saturating_sub(1).min(5)));
     longest.mul_f64(random::fraction())
+}
+
+/// There is nothing to renew with.
+pub(crate) fn no_refresh_token() -> Error {
+    Error::new(Status::NoRefreshToken, "there is no refresh token to renew the token with; log in again")
 }
 
 /// Whether `text` can stand in a header: a token with a line break could smuggle in another.
@@ -326,11 +366,31 @@ mod tests {
             (lost(true), false, true),
             (Err(Failure { error: Error::new(Status::Tls, ""), was_sent: false }), false, false),
         ] {
-            assert_eq!(may_send_again(&outcome, Resend::Unsent, &mut false), login);
-            assert_eq!(may_send_again(&outcome, Resend::Lost, &mut false), refresh);
+            assert_eq!(may_send_again(&outcome, Resend::Unsent, true), login);
+            assert_eq!(may_send_again(&outcome, Resend::Lost, true), refresh);
         }
-        assert!(!may_send_again(&lost(true), Resend::Lost, &mut true));
-        assert!(may_send_again(&answer(503), Resend::Lost, &mut true));
+        assert!(!may_send_again(&lost(true), Resend::Lost, false));
+        assert!(may_send_again(&answer(503), Resend::Lost, false));
+    }
+
+    #[test]
+    fn the_fate_of_a_refresh_token() {
+        let answer = |status| {
+            Ok(Answer { status, retry_after: None, max_age: None, body: SecretBytes::with_capacity(0).unwrap() })
+        };
+        let lost = |was_sent| Err(Failure { error: Error::new(Status::Connect, ""), was_sent });
+        for (outcome, after_none, after_a_loss) in [
+            (lost(false), Fate::Unspent, Fate::Unknown),
+            (answer(503), Fate::Unspent, Fate::Unknown),
+            (answer(429), Fate::Unspent, Fate::Unknown),
+            (lost(true), Fate::Unknown, Fate::Unknown),
+            (answer(502), Fate::Unknown, Fate::Unknown),
+            (answer(401), Fate::Judged, Fate::Judged),
+            (answer(500), Fate::Judged, Fate::Judged),
+        ] {
+            assert_eq!(fate(&outcome, false), after_none);
+            assert_eq!(fate(&outcome, true), after_a_loss);
+        }
     }
 
     #[test]

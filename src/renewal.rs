@@ -3,46 +3,241 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use ring::digest::{SHA256, digest};
 
 use crate::clock::Clock;
-use crate::error::Result;
-use crate::platform::Platform;
-use crate::record::{Author, Notes, Record, Tokens, Version};
+use crate::error::{Error, Result, Status};
+use crate::failpoint::reach;
+use crate::grant::no_token;
+use crate::platform::{Fate, Platform, RefreshFailure, no_refresh_token};
+use crate::record::{Author, Intent, Notes, Record, Tokens, Version};
 use crate::schedule::Origin;
-use crate::store::{Commit, Expected, Store};
+use crate::store::{Commit, Expected, Lock, Store};
+use crate::transport::BeforeSend;
+
+/// The longest that one renewal takes.
+const LONGEST: Duration = Duration::from_secs(15);
+/// A renewal is not begun with less time than this, or half of `timeout_ms`.
+const SHORTEST: Duration = Duration::from_secs(3);
+/// How much longer the lock is ours than the renewal takes.
+const LOCK_MARGIN: Duration = Duration::from_secs(5);
+/// How much of the lock's time has to be left when the first byte goes out.
+const SEND_MARGIN: Duration = Duration::from_secs(2);
+/// How long we wait for somebody else to bring back a store that has come back empty.
+const EMPTY_STORE_PAUSE: Duration = Duration::from_secs(2);
 
 /// What a renewal works with.
 pub(crate) struct Renewal<'a> {
     pub(crate) platform: &'a Platform,
-    pub(crate) store: &'a dyn Store,
+    pub(crate) store: &'a Arc<dyn Store>,
     pub(crate) clock: &'a Clock,
+    pub(crate) timeout: Duration,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy)]
+pub(crate) struct Wish<'a> {
+    pub(crate) scope: Option<&'a str>,
+    /// Whether the token is still valid: then nobody waits for anything.
+    pub(crate) is_early: bool,
+    pub(crate) deadline: Instant,
+}
+
+/// How a renewal ended well.
+#[derive(Debug)]
+pub(crate) enum Renewed {
+    /// We made this record.
+    Made(Arc<Record>),
+    /// Somebody else made this one.
+    Adopted(Arc<Record>),
+    /// Somebody else is at it, or asked everybody to wait.
+    Held,
+    /// We have this record, and the store could not take it.
+    Unsaved { record: Record, seen: Version, error: Error },
 }
 
 impl Renewal<'_> {
-    /// The record after `seen`, with tokens for `scope`: somebody else's if they were first, ours otherwise.
-    pub(crate) fn run(&self, seen: &Record, scope: Option<&str>, deadline: Instant) -> Result<Arc<Record>> {
-        let present = self.store.load()?.ok_or_else(crate::grant::no_token)?;
-        if present.version.generation > seen.version.generation && present.tokens.scope.as_deref() == scope {
-            return Ok(present);
+    /// The record after `seen`. `rest_ms` says how long early renewals rest after this error.
+    pub(crate) fn run(&self, seen: &Record, wish: Wish, rest_ms: impl Fn(&Error) -> i64) -> Result<Renewed> {
+        let floor = SHORTEST.min(self.timeout / 2);
+        let budget = wish.deadline.saturating_duration_since(Instant::now()).min(LONGEST);
+        if budget < floor {
+            return Err(Error::new(Status::Timeout, "timeout_ms leaves too little time to begin a renewal"));
         }
-        let tokens = self.platform.refresh(&present.tokens, scope, deadline)?;
-        match self.store.commit(
-            Expected::Record(present.version),
-            self.answered(present.version.session, tokens, Origin::Renewal),
-        )? {
-            Commit::Done(record) | Commit::Outdated(record) => Ok(record),
+        let wait_until = if wish.is_early { None } else { wish.deadline.checked_sub(floor) };
+        let Some(lock) = self.store.lock(budget + LOCK_MARGIN, wait_until)? else {
+            return if wish.is_early { Ok(Renewed::Held) } else { Err(lock_timeout()) };
+        };
+        reach("locked");
+        let deadline = wish.deadline.min(Instant::now() + budget);
+        let present = match self.store.load()? {
+            Some(present) if present.version.generation >= seen.version.generation => present,
+            lower => self.put_back(seen, lower.map(|record| record.version))?,
+        };
+        if present.version != seen.version && self.is_usable(&present, wish.scope) {
+            return Ok(Renewed::Adopted(present));
+        }
+        let now_ms = self.clock.now().wall_ms;
+        if wish.is_early && now_ms < present.notes.early_not_before_ms {
+            return Ok(Renewed::Held);
+        }
+        self.spend(&present, lock, wish.scope, deadline, rest_ms)
+    }
+
+    /// Logs in by `login`, under the lock of the store.
+    pub(crate) fn begin_session(
+        &self,
+        deadline: Instant,
+        session: u64,
+        login: impl FnOnce() -> Result<Tokens>,
+    ) -> Result<Renewed> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let Some(_lock) = self.store.lock(left + LOCK_MARGIN, Some(deadline))? else {
+            return Err(lock_timeout());
+        };
+        let seen = self.store.load()?.map_or(Version { session, generation: 0 }, |record| record.version);
+        self.store.prepare()?;
+        let record = self.received(session, login()?, Origin::Login);
+        match self.store.commit(Expected::Anything, record.clone()) {
+            Ok(Commit::Done(record) | Commit::Outdated(record)) => Ok(Renewed::Made(record)),
+            Err(error) => Ok(Renewed::Unsaved { record, seen, error }),
         }
     }
 
     /// The record of a new session, or of none. Whatever was there is replaced.
     pub(crate) fn begin(&self, session: u64, tokens: Tokens) -> Result<Arc<Record>> {
-        match self.store.commit(Expected::Anything, self.answered(session, tokens, Origin::Login))? {
+        match self.store.commit(Expected::Anything, self.received(session, tokens, Origin::Login))? {
             Commit::Done(record) | Commit::Outdated(record) => Ok(record),
         }
     }
 
-    fn answered(&self, session: u64, tokens: Tokens, origin: Origin) -> Record {
+    /// Whether somebody else's record makes a renewal needless.
+    fn is_usable(&self, record: &Record, scope: Option<&str>) -> bool {
+        let expires = record.tokens.token().and_then(|token| crate::token::times(token).exp_ms);
+        record.tokens.is_none()
+            || (record.tokens.scope.as_deref() == scope
+                && record.tokens.bearer().is_some()
+                && expires.is_none_or(|exp| self.clock.now().wall_ms < exp))
+    }
+
+    /// A store that has lost what we hold gets it back, unless somebody has something newer.
+    fn put_back(&self, seen: &Record, mut lower: Option<Version>) -> Result<Arc<Record>> {
+        if lower.is_none() && seen.version.generation > 0 {
+            std::thread::sleep(EMPTY_STORE_PAUSE);
+            match self.store.load()? {
+                Some(record) if record.version.generation >= seen.version.generation => return Ok(record),
+                other => lower = other.map(|record| record.version),
+            }
+        }
+        if seen.tokens.is_none() {
+            return Err(no_token());
+        }
+        let expected = lower.map_or(Expected::Nothing, Expected::Record);
+        match self.store.commit(expected, seen.clone())? {
+            Commit::Done(record) | Commit::Outdated(record) => Ok(record),
+        }
+    }
+
+    /// Spends the refresh token of `present`: intent, request, record.
+    fn spend(
+        &self,
+        present: &Arc<Record>,
+        lock: Arc<dyn Lock>,
+        scope: Option<&str>,
+        deadline: Instant,
+        rest_ms: impl Fn(&Error) -> i64,
+    ) -> Result<Renewed> {
+        let refresh_token = present.tokens.refresh_token().ok_or_else(no_refresh_token)?;
+        let spends = fingerprint(refresh_token);
+        let interrupted = present.notes.intent.clone().filter(|intent| intent.spends == spends);
+        let begun_ms = self.clock.now().wall_ms;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let intent = Intent {
+            spends,
+            begun_ms,
+            deadline_ms: begun_ms.saturating_add(i64::try_from(left.as_millis()).unwrap_or(i64::MAX)),
+            author: Author::here(),
+        };
+        let early_not_before_ms = present.notes.early_not_before_ms;
+        if !self.store.note(present.version, &Notes { early_not_before_ms, intent: Some(intent.clone()) })? {
+            return self.adopt_present();
+        }
+        self.store.prepare()?;
+        reach("intended");
+        let tokens = match self.platform.refresh(&present.tokens, scope, self.last_look(present, lock), deadline) {
+            Ok(tokens) => tokens,
+            Err(failure) => return self.failed(present, intent, interrupted, failure, rest_ms),
+        };
+        reach("answered");
+        let record = self.received(present.version.session, tokens, Origin::Renewal);
+        match self.store.commit(Expected::Record(present.version), record.clone()) {
+            Ok(Commit::Done(record)) => {
+                reach("committed");
+                Ok(Renewed::Made(record))
+            }
+            Ok(Commit::Outdated(newer)) => Ok(Renewed::Adopted(newer)),
+            Err(error) => Ok(Renewed::Unsaved { record, seen: present.version, error }),
+        }
+    }
+
+    /// What is looked at just before the first byte of the request: lock and record.
+    fn last_look(&self, present: &Arc<Record>, lock: Arc<dyn Lock>) -> BeforeSend {
+        let (store, seen) = (self.store.clone(), present.version);
+        Arc::new(move || {
+            reach("connected");
+            let stands = lock.is_held(SEND_MARGIN)? && store.load()?.is_some_and(|record| record.version == seen);
+            if !stands {
+                return Err(Error::new(
+                    Status::LockTimeout,
+                    "the renewal lock was lost before anything was sent; the next call will look again",
+                ));
+            }
+            reach("looked");
+            Ok(())
+        })
+    }
+
+    fn failed(
+        &self,
+        present: &Record,
+        intent: Intent,
+        interrupted: Option<Intent>,
+        failure: RefreshFailure,
+        rest_ms: impl Fn(&Error) -> i64,
+    ) -> Result<Renewed> {
+        let RefreshFailure { mut error, fate } = failure;
+        if error.status() == Status::Unauthorized {
+            // Somebody may have been faster, and spent the token before us.
+            if let Some(newer) = self.store.load()?.filter(|record| record.version != present.version) {
+                return Ok(Renewed::Adopted(newer));
+            }
+            if let Some(intent) = &interrupted {
+                error = error.because(&format!(
+                    "a renewal by process {} on {} was interrupted {} s ago and its answer lost",
+                    intent.author.pid,
+                    crate::redact::clean(&intent.author.host, &[], 60),
+                    self.clock.now().wall_ms.saturating_sub(intent.begun_ms) / 1000,
+                ));
+            }
+        }
+        let early_not_before_ms = self.clock.now().wall_ms.saturating_add(rest_ms(&error));
+        let intent = match fate {
+            Fate::Unknown => Some(intent),
+            Fate::Unspent => interrupted,
+            Fate::Judged => None,
+        };
+        // If the store can't take the note, the intent stands a while longer, and costs somebody a try.
+        let _ = self.store.note(present.version, &Notes { early_not_before_ms, intent });
+        Err(error)
+    }
+
+    fn adopt_present(&self) -> Result<Renewed> {
+        self.store.load()?.map(Renewed::Adopted).ok_or_else(no_token)
+    }
+
+    fn received(&self, session: u64, tokens: Tokens, origin: Origin) -> Record {
         Record {
             version: Version { session, generation: 0 },
             tokens,
@@ -52,4 +247,18 @@ impl Renewal<'_> {
             notes: Notes::default(),
         }
     }
+}
+
+/// Names a refresh token without telling it.
+fn fingerprint(refresh_token: &str) -> String {
+    use std::fmt::Write;
+    digest(&SHA256, refresh_token.as_bytes()).as_ref().iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+fn lock_timeout() -> Error {
+    Error::new(Status::LockTimeout, "another process held the renewal of this session too long; try again")
 }

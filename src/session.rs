@@ -3,9 +3,10 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Instant;
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 
 use crate::clock::{Clock, Now};
 use crate::config::{Config, StoreChoice};
@@ -16,13 +17,15 @@ use crate::fork::ProcessMark;
 use crate::gate::{Admission, Failure, ProcessGate, Turn};
 use crate::grant::{Grant, no_token};
 use crate::key_source::KeySource;
-use crate::platform::{Credentials, Platform, is_header_safe};
+use crate::platform::{Credentials, Platform, is_header_safe, no_refresh_token};
 use crate::random;
 use crate::record::{Author, Notes, Record, Tokens, Version};
-use crate::renewal::Renewal;
+use crate::renewal::{Renewal, Renewed, Wish};
 use crate::schedule::{Life, Origin, Policy};
 use crate::secret::SecretBytes;
-use crate::store::{MemoryStore, Store};
+#[cfg(feature = "redis")]
+use crate::store::RedisStore;
+use crate::store::{Codec, Commit, Expected, FileStore, MemoryStore, Store};
 use crate::token::{self, KeyCache, Payload};
 
 const MAX_PROJECT_LEN: usize = 64 * 1024;
@@ -33,7 +36,7 @@ pub struct Session {
     env: String,
     host: String,
     platform: Platform,
-    store: Box<dyn Store>,
+    store: Arc<dyn Store>,
     clock: Clock,
     policy: Policy,
     current: ArcSwap<Grant>,
@@ -43,6 +46,33 @@ pub struct Session {
     keys: KeyCache,
     /// Keys that the config names.
     key_source: KeySource,
+    /// Whether the store was read at all.
+    is_read: AtomicBool,
+    /// Reading of the steady clock before which the store is not looked into again.
+    look_again_ms: AtomicI64,
+    unsaved: ArcSwapOption<Unsaved>,
+    counts: Counts,
+}
+
+/// A record that the store could not take.
+struct Unsaved {
+    record: Arc<Record>,
+    seen: Version,
+    process: ProcessMark,
+}
+
+/// What this handle did about renewals.
+#[derive(Debug, Default)]
+struct Counts {
+    made: AtomicU64,
+    joined: AtomicU64,
+    adopted: AtomicU64,
+}
+
+impl Counts {
+    fn add(count: &AtomicU64) {
+        count.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// A token that was current when it was asked for; it stays readable when the session moves on.
@@ -143,23 +173,32 @@ impl Session {
         let (env, host) = config.environment(env)?;
         let platform = Platform::new(&config, host)?;
         let policy = Policy { renew_before_ms: millis(config.renew_before), jitter: 1.0 - 0.1 * random::fraction() };
-        let record = Record {
+        let record = Arc::new(Record {
             version: Version { session: random::number(), generation: 0 },
             tokens,
             origin: Origin::Given,
             received: clock.now(),
             author: Author::here(),
             notes: Notes::default(),
+        });
+        let codec = Codec { env: env.to_owned(), host: host.as_str().to_owned(), clock: clock.clone() };
+        let store: Arc<dyn Store> = match &config.store {
+            StoreChoice::Memory => Arc::new(MemoryStore::new(Record::clone(&record))),
+            StoreChoice::File(path, lock) => Arc::new(FileStore::new(path.clone(), *lock, codec)),
+            #[cfg(feature = "redis")]
+            StoreChoice::Redis(url) => {
+                Arc::new(RedisStore::new(url.clone(), &config.trust, codec, config.connect_timeout))
+            }
         };
-        let store: Box<dyn Store> = match config.store {
-            StoreChoice::Memory => Box::new(MemoryStore::new(record)),
-        };
-        let grant = Grant::new(store.load()?.ok_or_else(no_token)?, 0, policy);
+        let grant = Grant::new(record, 0, policy);
+        if store.is_shared() {
+            // What is stored goes before what was given: nothing is handed out unseen.
+            grant.cool();
+        }
         Ok(Session {
             env: env.to_owned(),
             host: host.as_str().to_owned(),
             platform,
-            store,
             clock,
             policy,
             current: ArcSwap::from_pointee(grant),
@@ -167,6 +206,11 @@ impl Session {
             drift: Drift::default(),
             keys: KeyCache::new(),
             key_source: KeySource::new(config.public_key.clone(), config.jwks_url.clone()),
+            is_read: AtomicBool::new(!store.is_shared()),
+            look_again_ms: AtomicI64::new(i64::MIN),
+            unsaved: ArcSwapOption::empty(),
+            counts: Counts::default(),
+            store,
             config,
         })
     }
@@ -185,9 +229,24 @@ impl Session {
         };
         let credentials = Credentials { username, password, organization_id, project_id };
         let held = self.current.load_full();
-        let tokens = self.platform.login(&credentials, &held.record.tokens, deadline)?;
-        self.install(self.renewal().begin(random::number(), tokens)?);
-        Ok(())
+        let began = self.renewal().begin_session(deadline, random::number(), || {
+            self.platform.login(&credentials, &held.record.tokens, deadline)
+        })?;
+        self.is_read.store(true, Ordering::Release);
+        match began {
+            Renewed::Unsaved { record, seen, error } => {
+                self.keep_unsaved(record, seen);
+                Err(error)
+            }
+            Renewed::Made(record) | Renewed::Adopted(record) => {
+                self.unsaved.store(None);
+                self.install(record);
+                Ok(())
+            }
+            Renewed::Held => {
+                Err(Error::new(Status::LockTimeout, "another process held this session too long; try again"))
+            }
+        }
     }
 
     /// Renews now, whatever the expiry. `project_id` scopes the session to that project from now on; `None` keeps the
@@ -195,22 +254,24 @@ impl Session {
     pub fn refresh(&self, project_id: Option<&str>) -> Result<()> {
         check_project(project_id)?;
         let deadline = self.deadline();
+        self.read_store()?;
         let begun = self.current.load_full();
         let gate = self.gate.get();
         let turns = gate.turns();
         loop {
             let grant = self.current.load_full();
             let scope = project_id.or(grant.record.tokens.scope.as_deref());
-            let is_newer = grant.record.version.generation > begun.record.version.generation;
+            let is_newer = grant.record.version != begun.record.version;
             if is_newer && grant.record.tokens.bearer().is_some() && grant.record.tokens.scope.as_deref() == scope {
-                return Ok(());
+                return self.save().map(drop);
             }
             self.check_may_spend(&grant)?;
             match gate.turn_or_wait(deadline, |state| state.error_since(turns, scope)) {
                 Admission::Turn(turn) if self.is_current(&grant) => {
-                    return self.renew(&turn, &grant, scope, deadline).map(drop);
+                    self.renew(&turn, &grant, Wish { scope, is_early: false, deadline })?;
                 }
-                Admission::Turn(_) | Admission::Waited => {}
+                Admission::Turn(_) => {}
+                Admission::Waited => Counts::add(&self.counts.joined),
                 Admission::Held(error) => return Err(error),
             }
         }
@@ -237,6 +298,13 @@ impl Session {
     #[cold]
     fn bearer_with_care(&self) -> Result<Arc<Grant>> {
         let deadline = self.deadline();
+        if let Err(error) = self.read_once() {
+            // A store that is down costs nothing while there is a valid token.
+            let grant = self.current.load_full();
+            return if self.is_good(&grant) { Ok(grant) } else { Err(error) };
+        }
+        // What could not be saved is good all the same.
+        let _ = self.save();
         let mut may_try_early = true;
         loop {
             let grant = self.current.load_full();
@@ -244,7 +312,7 @@ impl Session {
             match self.need(&grant, now)? {
                 Need::Nothing => return Ok(grant),
                 Need::EarlyRenewal => {
-                    if !may_try_early {
+                    if !may_try_early || !self.may_look(now) {
                         return Ok(grant);
                     }
                     may_try_early = false;
@@ -255,12 +323,11 @@ impl Session {
                     {
                         // A failure costs nothing while the token is valid; the next round looks whether it still is.
                         let scope = grant.record.tokens.scope.as_deref();
-                        let _ = self.renew(&turn, &grant, scope, deadline);
+                        let _ = self.renew(&turn, &grant, Wish { scope, is_early: true, deadline });
                     }
                 }
                 Need::Renewal => match self.must_renew(&grant, now, deadline) {
-                    Ok(true) => return Ok(self.current.load_full()),
-                    Ok(false) => {}
+                    Ok(()) => {}
                     Err(error) if may_stand_in(&grant, self.clock.now(), &error) => return Ok(grant),
                     Err(error) => return Err(error),
                 },
@@ -268,18 +335,30 @@ impl Session {
         }
     }
 
-    /// Renews, or waits until somebody else has tried: then the answer is false, and it is time to look again.
-    fn must_renew(&self, grant: &Arc<Grant>, now: Now, deadline: Instant) -> Result<bool> {
+    /// Renews, or waits until somebody else has tried; then it is time to look again.
+    fn must_renew(&self, grant: &Arc<Grant>, now: Now, deadline: Instant) -> Result<()> {
         let gate = self.gate.get();
         let generation = grant.record.version.generation;
         match gate.turn_or_wait(deadline, |state| state.late_error(generation, now.mono_ms)) {
             Admission::Turn(turn) if self.is_current(grant) => {
                 let scope = grant.record.tokens.scope.as_deref();
-                self.renew(&turn, grant, scope, deadline)?;
-                Ok(true)
+                self.renew(&turn, grant, Wish { scope, is_early: false, deadline })
             }
-            Admission::Turn(_) | Admission::Waited => Ok(false),
-            Admission::Held(error) => Err(error),
+            Admission::Turn(_) => Ok(()),
+            Admission::Waited => {
+                Counts::add(&self.counts.joined);
+                Ok(())
+            }
+            // Another process may have had more luck meanwhile.
+            Admission::Held(error) => {
+                if self.store.is_shared() && self.may_look(now) {
+                    self.read_store()?;
+                    if !self.is_current(grant) {
+                        return Ok(());
+                    }
+                }
+                Err(error)
+            }
         }
     }
 
@@ -324,18 +403,18 @@ impl Session {
     }
 
     /// Renews the session of `grant` and makes the outcome current, or notes the failure.
-    fn renew(&self, turn: &Turn, grant: &Arc<Grant>, scope: Option<&str>, deadline: Instant) -> Result<()> {
+    fn renew(&self, turn: &Turn, grant: &Arc<Grant>, wish: Wish) -> Result<()> {
         let began = self.clock.now();
         let was_late = grant.is_rejected()
             || grant.record.tokens.bearer().is_none()
             || grant.schedule.life(began) == Life::Expired;
-        let outcome = self.renew_until_valid(grant, scope, deadline);
+        let outcome = self.renew_until_valid(grant, wish);
         if let Err(error) = &outcome {
             // What failed may be the second round, on a newer record.
             let grant = self.current.load_full();
             turn.note(Failure {
                 generation: grant.record.version.generation,
-                scope: scope.map(str::to_owned),
+                scope: wish.scope.map(str::to_owned),
                 error: error.clone(),
                 now_ms: self.clock.now().mono_ms,
                 early_pause_ms: grant.schedule.early_pause_ms(error.retry_after()),
@@ -346,10 +425,22 @@ impl Session {
     }
 
     /// A renewal whose token has already run out (a lost answer that is given again, late) is followed by one more.
-    fn renew_until_valid(&self, grant: &Arc<Grant>, scope: Option<&str>, deadline: Instant) -> Result<()> {
-        let mut record = self.renewal().run(&grant.record, scope, deadline)?;
+    fn renew_until_valid(&self, grant: &Arc<Grant>, wish: Wish) -> Result<()> {
+        let mut grant = grant.clone();
         for round in [1, 2] {
-            let grant = self.install(record);
+            let rest_ms = |error: &Error| grant.schedule.early_pause_ms(error.retry_after());
+            grant = match self.renewal().run(&grant.record, wish, rest_ms)? {
+                Renewed::Held => return Ok(()),
+                Renewed::Made(record) => {
+                    Counts::add(&self.counts.made);
+                    self.install(record)
+                }
+                Renewed::Adopted(record) => {
+                    Counts::add(&self.counts.adopted);
+                    self.install(record)
+                }
+                Renewed::Unsaved { record, seen, error: _ } => self.keep_unsaved(record, seen),
+            };
             if grant.record.tokens.bearer().is_none() {
                 return Err(no_token());
             }
@@ -359,9 +450,85 @@ impl Session {
             if round == 2 || grant.record.tokens.refresh_token().is_none() {
                 break;
             }
-            record = self.renewal().run(&grant.record, scope, deadline)?;
         }
         Err(Error::new(Status::TokenExpired, "the server's new token has already expired; check this machine's clock"))
+    }
+
+    /// Reads the store if nobody has yet, and gives an empty one the tokens that the caller gave.
+    fn read_once(&self) -> Result<()> {
+        if self.is_read.load(Ordering::Acquire) { Ok(()) } else { self.read_store() }
+    }
+
+    /// Takes over what the store holds.
+    fn read_store(&self) -> Result<()> {
+        if !self.store.is_shared() {
+            return Ok(());
+        }
+        let grant = self.current.load_full();
+        match self.store.load()? {
+            Some(record) => drop(self.install(record)),
+            None if grant.record.version.generation == 0 && !grant.record.tokens.is_none() => {
+                let mut seed = Record::clone(&grant.record);
+                seed.version.generation = 1;
+                match self.store.commit(Expected::Nothing, seed)? {
+                    Commit::Done(record) | Commit::Outdated(record) => drop(self.install(record)),
+                }
+            }
+            None => {}
+        }
+        self.is_read.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Whether it is time to look into the store again; the next look is some time off then.
+    fn may_look(&self, now: Now) -> bool {
+        let pause_ms = match self.store.kind() {
+            "memory" => return true,
+            "redis" => 1000.0,
+            _ => 100.0,
+        };
+        let due = self.look_again_ms.load(Ordering::Relaxed);
+        let next = now.mono_ms.saturating_add((pause_ms * (1.0 + 0.5 * random::fraction())) as i64);
+        now.mono_ms >= due
+            && self.look_again_ms.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// The pair that the store could not take is current all the same, and is offered again at every later call.
+    fn keep_unsaved(&self, mut record: Record, seen: Version) -> Arc<Grant> {
+        record.version.generation = seen.generation.saturating_add(1);
+        let record = Arc::new(record);
+        let process = ProcessMark::current();
+        self.unsaved.store(Some(Arc::new(Unsaved { record: record.clone(), seen, process })));
+        let grant = self.install(record);
+        grant.cool();
+        grant
+    }
+
+    /// Offers the store what it could not take before.
+    fn save(&self) -> Result<()> {
+        let Some(unsaved) = self.unsaved.load_full() else {
+            return Ok(());
+        };
+        // A child leaves this to its parent, whose answer it is.
+        if unsaved.process != ProcessMark::current() {
+            return Ok(());
+        }
+        match self.store.commit(Expected::Record(unsaved.seen), Record::clone(&unsaved.record))? {
+            Commit::Done(record) | Commit::Outdated(record) => {
+                self.unsaved.store(None);
+                // The same generation, ready to be handed out unseen.
+                let grant = Arc::new(Grant::new(record, self.drift.offset_ms(), self.policy));
+                self.current.store(grant);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the token of `grant` can be handed out.
+    fn is_good(&self, grant: &Grant) -> bool {
+        grant.record.tokens.bearer().is_some()
+            && !grant.is_rejected()
+            && grant.schedule.life(self.clock.now()) != Life::Expired
     }
 
     /// Makes `record` current, unless something newer is.
@@ -370,7 +537,10 @@ impl Session {
         self.drift.learn(record.origin, iat_ms, record.received.wall_ms, millis(self.config.clock_leeway));
         let grant = Arc::new(Grant::new(record, self.drift.offset_ms(), self.policy));
         let mut present = self.current.load_full();
-        while present.record.version.generation < grant.record.version.generation {
+        // Another session is another login, whatever its number.
+        while present.record.version.session != grant.record.version.session
+            || present.record.version.generation < grant.record.version.generation
+        {
             let previous = self.current.compare_and_swap(&present, grant.clone());
             if Arc::ptr_eq(&previous, &present) {
                 return grant;
@@ -385,6 +555,7 @@ impl Session {
     pub fn report_rejected(&self, bearer: &str) -> Result<()> {
         let token = given("bearer", Some(strip_scheme(bearer)))?
             .ok_or_else(|| Error::new(Status::InvalidArgument, "bearer holds no token"))?;
+        self.read_once()?;
         let grant = self.current.load();
         if grant.record.tokens.token() == Some(token) {
             grant.reject();
@@ -394,13 +565,16 @@ impl Session {
 
     /// Forgets the session, for all who share it.
     pub fn logout(&self) -> Result<()> {
+        self.unsaved.store(None);
         self.install(self.renewal().begin(random::number(), Tokens::none())?);
+        self.is_read.store(true, Ordering::Release);
         Ok(())
     }
 
-    /// What is there, expired or not. Never renews.
-    pub fn current(&self) -> Current {
-        Current(self.current.load())
+    /// What is there, expired or not. Never renews; a shared store that nobody has read yet is read first.
+    pub fn current(&self) -> Result<Current> {
+        self.read_once()?;
+        Ok(Current(self.current.load()))
     }
 
     /// The environment's name.
@@ -415,13 +589,13 @@ impl Session {
 
     /// The project id claim of the current token.
     pub fn project_id(&self) -> Result<i64> {
-        self.current.load().payload()?.project_id(&self.config.project_id_claims)
+        self.current()?.payload()?.project_id(&self.config.project_id_claims)
     }
 
     /// The payload of the current token: with a key (PEM, JWK or JWKS) only if it verifies, without one unverified.
     pub fn decode_jwt(&self, public_key: Option<&str>) -> Result<Payload> {
-        let grant = self.current.load();
-        let token = grant.token()?;
+        let current = self.current()?;
+        let token = current.token()?;
         match public_key {
             None => token::decode(token),
             Some(key) => token::verify_with_key_text(
@@ -436,8 +610,8 @@ impl Session {
 
     /// The payload of the current token, if it verifies with the config's `public_key` or the keys at its `jwks_url`.
     pub fn verify(&self) -> Result<Payload> {
-        let grant = self.current.load_full();
-        let token = grant.token()?;
+        let current = self.current()?;
+        let token = current.token()?;
         token::precheck(token)?;
         let kid = token::kid(token);
         let now = self.clock.now();
@@ -448,11 +622,11 @@ impl Session {
 
     /// The session as JSON, to go on with elsewhere. It holds both tokens.
     pub fn to_json(&self) -> Result<SecretBytes> {
-        crate::export::to_json(&self.env, &self.host, &self.current.load().record.tokens)
+        crate::export::to_json(&self.env, &self.host, &self.current()?.0.record.tokens)
     }
 
     fn renewal(&self) -> Renewal<'_> {
-        Renewal { platform: &self.platform, store: &*self.store, clock: &self.clock }
+        Renewal { platform: &self.platform, store: &self.store, clock: &self.clock, timeout: self.config.timeout }
     }
 
     /// Whether `grant` is still the current one.
@@ -462,6 +636,13 @@ impl Session {
 
     fn deadline(&self) -> Instant {
         Instant::now() + self.config.timeout
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // The last chance for an answer that the store could not take; a child has none to give.
+        let _ = self.save();
     }
 }
 
@@ -480,10 +661,6 @@ fn may_stand_in(grant: &Grant, now: Now, error: &Error) -> bool {
     let is_unreachable =
         error.http_status() == 0 && matches!(error.status(), Status::Connect | Status::Timeout | Status::Tls);
     is_unreachable && grant.record.tokens.bearer().is_some() && grant.schedule.life(now) != Life::Expired
-}
-
-fn no_refresh_token() -> Error {
-    Error::new(Status::NoRefreshToken, "there is no refresh token to renew the token with; log in again")
 }
 
 /// A token as people have it: with white space around, and perhaps the scheme before.

@@ -377,7 +377,7 @@ fn with_a_refresh_token_only_it_renews_first_without_a_token_in_the_request() {
     let world = World::new();
     let lender = world.logged_in(json!({}));
     let session = world.session_of(json!({}), None, Some(&refresh_token(&lender)));
-    assert_status(session.current().token().map(str::to_owned), Status::NoToken);
+    assert_status(session.current().unwrap().token().map(str::to_owned), Status::NoToken);
     bearer(&session).unwrap();
     assert_eq!(world.refresh_requests(), 1);
     let body = world.last_body("refresh-token");
@@ -577,7 +577,7 @@ fn a_logout_during_a_renewal_stays_one() {
         assert_status(renewing.join().unwrap(), Status::NoToken);
     });
     assert_status(bearer(&session), Status::NoToken);
-    assert_status(session.current().refresh_token().map(str::to_owned), Status::NoRefreshToken);
+    assert_status(session.current().unwrap().refresh_token().map(str::to_owned), Status::NoRefreshToken);
     login(&session).unwrap();
     bearer(&session).unwrap();
 }

@@ -70,18 +70,18 @@ fn answers_are_read_by_dotted_paths() {
     }}));
     assert_eq!(token(&session), "an-access-token");
     assert_eq!(refresh_token(&session), "a-refresh-token");
-    assert_eq!(session.current().token_type(), "Bearer2");
+    assert_eq!(session.current().unwrap().token_type(), "Bearer2");
     assert_eq!(bearer(&session).unwrap(), "Bearer an-access-token");
 }
 
 #[test]
 fn the_token_type_is_bearer_unless_the_answer_says_otherwise() {
     let world = World::new();
-    assert_eq!(world.logged_in(json!({})).current().token_type(), "Bearer");
+    assert_eq!(world.logged_in(json!({})).current().unwrap().token_type(), "Bearer");
     for name in ["tokenType", "token_type"] {
         let set = serde_json::Map::from_iter([(name.to_owned(), json!("Custom"))]);
         world.order(Fault::new(Target::Login, Effect::Fields { set, remove: vec![] }));
-        assert_eq!(world.logged_in(json!({})).current().token_type(), "Custom");
+        assert_eq!(world.logged_in(json!({})).current().unwrap().token_type(), "Custom");
     }
 }
 

@@ -105,7 +105,7 @@ pub unsafe extern "C" fn gc_auth_token(
     guard(|| unsafe {
         let session = session(auth)?;
         let out = TextOut::new(buf, buf_size, out_size)?;
-        out.write(session.current().token()?)
+        out.write(session.current()?.token()?)
     })
 }
 
@@ -129,7 +129,7 @@ pub unsafe extern "C" fn gc_auth_refresh_token(
     guard(|| unsafe {
         let session = session(auth)?;
         let out = TextOut::new(buf, buf_size, out_size)?;
-        out.write(session.current().refresh_token()?)
+        out.write(session.current()?.refresh_token()?)
     })
 }
 
@@ -152,7 +152,7 @@ pub unsafe extern "C" fn gc_auth_token_type(
     guard(|| unsafe {
         let session = session(auth)?;
         let out = TextOut::new(buf, buf_size, out_size)?;
-        out.write(session.current().token_type())
+        out.write(session.current()?.token_type())
     })
 }
 
@@ -222,7 +222,7 @@ pub unsafe extern "C" fn gc_auth_decoded_token(
     guard(|| unsafe {
         let session = session(auth)?;
         let out = TextOut::new(buf, buf_size, out_size)?;
-        out.write(session.current().payload()?.as_json())
+        out.write(session.current()?.payload()?.as_json())
     })
 }
 

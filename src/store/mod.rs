@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod codec;
+mod file;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
@@ -14,6 +15,7 @@ use crate::error::Result;
 use crate::record::{Notes, Record, Version};
 
 pub(crate) use codec::Codec;
+pub(crate) use file::{FileStore, LockChoice};
 pub(crate) use memory::MemoryStore;
 #[cfg(feature = "redis")]
 pub(crate) use redis::{RedisStore, RedisUrl};

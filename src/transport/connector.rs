@@ -13,6 +13,7 @@ use ureq::unversioned::transport::{
 };
 use zeroize::Zeroize;
 
+use super::BeforeSend;
 use crate::endpoint::bare_host;
 
 /// Wraps the connection in TLS where the URL says https.
@@ -112,11 +113,12 @@ impl fmt::Debug for TlsTransport {
 pub(super) struct SendWatch {
     target: Uri,
     sent: Arc<AtomicBool>,
+    before: Option<BeforeSend>,
 }
 
 impl SendWatch {
-    pub(super) fn new(target: Uri, sent: Arc<AtomicBool>) -> Self {
-        SendWatch { target, sent }
+    pub(super) fn new(target: Uri, sent: Arc<AtomicBool>, before: Option<BeforeSend>) -> Self {
+        SendWatch { target, sent, before }
     }
 }
 
@@ -127,7 +129,12 @@ impl<In: Transport> Connector<In> for SendWatch {
         Ok(chained.map(|inner| {
             // The chain also runs for the connection to a proxy, where what goes out first is not the request.
             if details.uri == &self.target {
-                Either::B(Watched { inner, sent: self.sent.clone(), is_past_continue: false })
+                Either::B(Watched {
+                    inner,
+                    sent: self.sent.clone(),
+                    before: self.before.clone(),
+                    is_past_continue: false,
+                })
             } else {
                 Either::A(inner)
             }
@@ -145,6 +152,7 @@ impl fmt::Debug for SendWatch {
 pub(super) struct Watched<T: Transport> {
     inner: T,
     sent: Arc<AtomicBool>,
+    before: Option<BeforeSend>,
     is_past_continue: bool,
 }
 
@@ -156,7 +164,12 @@ impl<T: Transport> Transport for Watched<T> {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
-        self.sent.store(true, Ordering::Release);
+        if !self.sent.load(Ordering::Acquire) {
+            if let Some(before) = &self.before {
+                before().map_err(|error| ureq::Error::Other(Box::new(error)))?;
+            }
+            self.sent.store(true, Ordering::Release);
+        }
         self.inner.transmit_output(amount, timeout)
     }
 

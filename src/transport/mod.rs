@@ -41,6 +41,9 @@ pub(crate) struct Transport {
     tls: OnceBox<Arc<rustls::ClientConfig>>,
 }
 
+/// The last look before the first byte of a request goes out; its error stops the request.
+pub(crate) type BeforeSend = Arc<dyn Fn() -> Result<()> + Send + Sync>;
+
 /// What came back.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -92,6 +95,7 @@ impl Transport {
         &self,
         endpoint: &Endpoint,
         body: &SecretBytes,
+        before: Option<BeforeSend>,
         deadline: Instant,
     ) -> std::result::Result<Answer, Failure> {
         let request = Request::post(endpoint.uri())
@@ -99,7 +103,7 @@ impl Transport {
             .header(header::ACCEPT, "application/json")
             .body(body.expose());
         match request {
-            Ok(request) => self.exchange(endpoint, request, deadline),
+            Ok(request) => self.exchange(endpoint, request, before, deadline),
             Err(_) => Err(Failure::unsent(Error::new(Status::Internal, "the request could not be built"))),
         }
     }
@@ -112,7 +116,7 @@ impl Transport {
     /// Gets what is at `endpoint`, before `deadline`.
     pub(crate) fn get_json(&self, endpoint: &Endpoint, deadline: Instant) -> std::result::Result<Answer, Failure> {
         match Request::get(endpoint.uri()).header(header::ACCEPT, "application/json").body(()) {
-            Ok(request) => self.exchange(endpoint, request, deadline),
+            Ok(request) => self.exchange(endpoint, request, None, deadline),
             Err(_) => Err(Failure::unsent(Error::new(Status::Internal, "the request could not be built"))),
         }
     }
@@ -121,6 +125,7 @@ impl Transport {
         &self,
         endpoint: &Endpoint,
         request: Request<impl AsSendBody>,
+        before: Option<BeforeSend>,
         deadline: Instant,
     ) -> std::result::Result<Answer, Failure> {
         self.check_is_private(endpoint).map_err(Failure::unsent)?;
@@ -137,7 +142,7 @@ impl Transport {
             ().chain(ConnectProxyConnector::default())
                 .chain(TcpConnector::default())
                 .chain(connector::TlsConnector::new(tls))
-                .chain(connector::SendWatch::new(endpoint.uri().clone(), sent.clone()));
+                .chain(connector::SendWatch::new(endpoint.uri().clone(), sent.clone(), before));
         let agent = ureq::Agent::with_parts(self.http.clone(), connector, resolver::Resolver);
         let request = agent
             .configure_request(request)

@@ -121,11 +121,11 @@ pub fn bearer(session: &Session) -> Result<String, Error> {
 }
 
 pub fn token(session: &Session) -> String {
-    session.current().token().unwrap().to_owned()
+    session.current().unwrap().token().unwrap().to_owned()
 }
 
 pub fn refresh_token(session: &Session) -> String {
-    session.current().refresh_token().unwrap().to_owned()
+    session.current().unwrap().refresh_token().unwrap().to_owned()
 }
 
 #[track_caller]

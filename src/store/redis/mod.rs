@@ -95,8 +95,8 @@ impl RedisStore {
     /// For the config's URL; nothing is sent before the store is used. `connect_timeout` bounds each piece of work, and
     /// so do five seconds.
     pub(crate) fn parse(url: &str, trust: &Trust, codec: Codec, connect_timeout: Duration) -> Result<Self> {
-        let url = RedisUrl::parse(url)
-            .map_err(|why| Error::new(Status::Config, format!("config key \"store\": the URL {why}")))?;
+        let url =
+            RedisUrl::parse(url).map_err(|why| Error::new(Status::Config, format!("config key \"store\" {why}")))?;
         Ok(Self::new(url, trust, codec, connect_timeout))
     }
 
@@ -185,9 +185,8 @@ impl Store for RedisStore {
         let mut longest = FIRST_PAUSE;
         loop {
             let now = Instant::now();
-            let patience = wait_until.map_or(self.patience, |until| {
-                until.saturating_duration_since(now).max(LAST_TRY).min(self.patience)
-            });
+            let patience = wait_until
+                .map_or(self.patience, |until| until.saturating_duration_since(now).max(LAST_TRY).min(self.patience));
             if let Some(lock) = self.take(term, now + patience)? {
                 return Ok(Some(Arc::new(lock)));
             }
@@ -206,9 +205,8 @@ impl Store for RedisStore {
     }
 
     fn note(&self, seen: Version, notes: &Notes) -> Result<bool> {
-        let notes = self.codec.write_notes(notes)?;
-        let arguments: [&[u8]; 2] = [version_text(seen).as_bytes(), notes.expose()];
-        match self.open()?.run(NOTE, &self.record_key, &arguments)? {
+        let (seen, notes) = (version_text(seen), self.codec.write_notes(notes)?);
+        match self.open()?.run(NOTE, &self.record_key, &[seen.as_bytes(), notes.expose()])? {
             Value::Int(done) => Ok(done == 1),
             _ => Err(damaged()),
         }

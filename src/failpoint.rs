@@ -1,0 +1,23 @@
+//! Places where a test can kill or stop the process. Compiled to nothing without the feature `failpoints`.
+#![forbid(unsafe_code)]
+
+/// Says that the procedure has come to `step`. With the feature, `GCAUTH_FAILPOINT=STEP:kill` or `STEP:stop` makes the
+/// process go no further.
+#[cfg(feature = "failpoints")]
+pub(crate) fn reach(step: &str) {
+    use nix::sys::signal::{Signal, kill};
+    let Ok(order) = std::env::var("GCAUTH_FAILPOINT") else {
+        return;
+    };
+    let signal = match order.split_once(':') {
+        Some((at, "kill")) if at == step => Signal::SIGKILL,
+        Some((at, "stop")) if at == step => Signal::SIGSTOP,
+        _ => return,
+    };
+    let _ = kill(nix::unistd::Pid::this(), signal);
+}
+
+/// Says that the procedure has come to `step`, to nobody.
+#[cfg(not(feature = "failpoints"))]
+#[inline]
+pub(crate) fn reach(_step: &str) {}

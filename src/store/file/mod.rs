@@ -1,0 +1,367 @@
+//! A session in files: one machine, or a cluster's shared file system. Nothing to install, nothing to run.
+//!
+//! With `flock` the record is one file that is replaced; with leases every record, note and lease is a file of its own
+//! with a number in its name, made by `link`, which gives each name once. No file ever changes under its name.
+#![forbid(unsafe_code)]
+
+mod directory;
+mod file_system;
+mod flock;
+mod lease;
+mod names;
+mod single;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+
+use super::{Codec, Commit, Expected, Lock, Store};
+use crate::error::{Error, Result};
+use crate::fork::ProcessMark;
+use crate::record::{Notes, Record, Version};
+use crate::secret::SecretBytes;
+use directory::{Directory, Link, Temporary, store_error};
+use lease::Leased;
+use names::Listing;
+use single::Single;
+
+/// Says how the store is locked, for all who come.
+const METHOD: &str = ".method";
+/// What is reserved for a record at least.
+const LEAST_RESERVED: usize = 64 << 10;
+
+/// What the config says about the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LockChoice {
+    /// `flock` where it can be relied upon, else leases.
+    Auto,
+    Flock,
+    Lease,
+}
+
+/// How a store is locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Method {
+    Flock = 1,
+    Lease = 2,
+}
+
+impl Method {
+    const ALL: [Method; 2] = [Method::Flock, Method::Lease];
+
+    fn name(self) -> &'static str {
+        match self {
+            Method::Flock => "flock",
+            Method::Lease => "lease",
+        }
+    }
+
+    /// What its file holds.
+    fn text(self) -> String {
+        format!("{}\n", self.name())
+    }
+
+    /// Where its file is made.
+    fn draft(self) -> String {
+        format!("{METHOD}.{}", self.name())
+    }
+}
+
+/// Keeps a session in files.
+pub(crate) struct FileStore {
+    path: PathBuf,
+    choice: LockChoice,
+    /// The one in use; 0 before that is known.
+    method: AtomicU8,
+    single: Single,
+    leased: Leased,
+    base: Arc<Base>,
+}
+
+impl FileStore {
+    /// The store at `path`. Touches nothing yet.
+    pub(crate) fn new(path: PathBuf, choice: LockChoice, codec: Codec) -> Self {
+        let base = Arc::new(Base { directory: Directory::of(&path), codec, held: ArcSwapOption::empty() });
+        FileStore {
+            path,
+            choice,
+            method: AtomicU8::new(0),
+            single: Single::new(base.clone()),
+            leased: Leased::new(base.clone()),
+            base,
+        }
+    }
+
+    /// How the store is locked. One that is not there yet is made.
+    fn method(&self) -> Result<Method> {
+        match self.method_if_made()? {
+            Some(method) => Ok(method),
+            None => self.make(),
+        }
+    }
+
+    /// How the store is locked; None while there is none.
+    fn method_if_made(&self) -> Result<Option<Method>> {
+        self.base.directory.check()?;
+        let known = self.method.load(Ordering::Relaxed);
+        if let Some(method) = Method::ALL.into_iter().find(|method| *method as u8 == known) {
+            return Ok(Some(method));
+        }
+        self.read_method()
+    }
+
+    fn read_method(&self) -> Result<Option<Method>> {
+        let directory = &self.base.directory;
+        let path = directory.file(METHOD);
+        let Some((text, found)) = directory.read(&path)? else {
+            return Ok(None);
+        };
+        let Some(method) = Method::ALL.into_iter().find(|method| method.text().as_bytes() == text.expose()) else {
+            return Err(store_error(format!(
+                "{} names no lock that this version knows; update libgcauth, or remove the session store ({} and all \
+                 that begins so) and log in again",
+                path.display(),
+                self.path.display()
+            )));
+        };
+        self.check_method(method)?;
+        // Its maker died before it could remove the draft.
+        if found.nlink() > 1 {
+            for method in Method::ALL {
+                let _ = directory.remove(&directory.file(&method.draft()));
+            }
+        }
+        self.method.store(method as u8, Ordering::Relaxed);
+        Ok(Some(method))
+    }
+
+    /// Whether this process can go along with how the store was made.
+    fn check_method(&self, method: Method) -> Result<()> {
+        let path = self.path.display();
+        let demanded = match self.choice {
+            LockChoice::Auto => method,
+            LockChoice::Flock => Method::Flock,
+            LockChoice::Lease => Method::Lease,
+        };
+        if demanded != method {
+            return Err(store_error(format!(
+                "the session store {path} was made with store_lock \"{}\", and this config demands \"{}\"; all who share \
+                 it need the same, or \"auto\"",
+                method.name(),
+                demanded.name()
+            )));
+        }
+        if method == Method::Flock && !file_system::keeps_flock(self.base.directory.path()) {
+            return Err(store_error(format!(
+                "flock can't be relied upon on the file system of the session store {path}; set store_lock to \
+                 \"lease\", and if the store was made with flock, remove it ({path} and all that begins so) and log in \
+                 again"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Writes down how the store is locked. Whoever is first has decided.
+    fn make(&self) -> Result<Method> {
+        let directory = &self.base.directory;
+        let method = match self.choice {
+            LockChoice::Lease => Method::Lease,
+            LockChoice::Auto if !file_system::keeps_flock(directory.path()) => Method::Lease,
+            LockChoice::Auto | LockChoice::Flock => Method::Flock,
+        };
+        self.check_method(method)?;
+        self.check_remains(method)?;
+        // All who make it write the same into the same file.
+        let draft = directory.file(&method.draft());
+        for _ in 0..ATTEMPTS {
+            let linked = {
+                let (file, _) = directory.open_or_make(&draft)?;
+                let draft = Temporary::at(draft.clone());
+                draft.fill(&file, method.text().as_bytes())?;
+                directory.link(draft.path(), &directory.file(METHOD))?
+            };
+            if linked != Link::Vanished {
+                directory.sync()?;
+            }
+            if let Some(method) = self.read_method()? {
+                return Ok(method);
+            }
+        }
+        Err(self.base.unsteady())
+    }
+
+    /// That what lies there already fits: the file with the method may have been removed, or the path be another file's.
+    fn check_remains(&self, method: Method) -> Result<()> {
+        let directory = &self.base.directory;
+        let single = directory.read(&directory.file(""))?;
+        let is_leased = !Listing::of(&directory.suffixes()?).records.is_empty();
+        if let Some((text, _)) = &single {
+            self.base.codec.read(text.expose())?;
+        }
+        let others = if method == Method::Flock { is_leased } else { single.is_some() };
+        if others {
+            return Err(store_error(format!(
+                "{} is missing, and there are records that were not made with \"{}\"; remove the session store ({} and \
+                 all that begins so) and log in again",
+                directory.file(METHOD).display(),
+                method.name(),
+                self.path.display()
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl Store for FileStore {
+    fn kind(&self) -> &'static str {
+        "file"
+    }
+
+    fn lock_kind(&self) -> &'static str {
+        let planned = || match self.choice {
+            LockChoice::Auto if file_system::keeps_flock(self.base.directory.path()) => Method::Flock,
+            LockChoice::Flock => Method::Flock,
+            LockChoice::Auto | LockChoice::Lease => Method::Lease,
+        };
+        self.method_if_made().ok().flatten().unwrap_or_else(planned).name()
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn load(&self) -> Result<Option<Arc<Record>>> {
+        match self.method_if_made()? {
+            None => Ok(None),
+            Some(Method::Flock) => self.single.load(),
+            Some(Method::Lease) => self.leased.load(),
+        }
+    }
+
+    fn lock(&self, term: Duration, wait_until: Option<Instant>) -> Result<Option<Arc<dyn Lock>>> {
+        // Somebody may have removed the store, and made another.
+        self.method.store(0, Ordering::Relaxed);
+        match self.method()? {
+            Method::Flock => self.single.lock(wait_until),
+            Method::Lease => self.leased.lock(term, wait_until),
+        }
+    }
+
+    fn prepare(&self) -> Result<()> {
+        let Some(held) = self.base.held() else {
+            return Ok(());
+        };
+        let present = self.load()?;
+        let size = present.map(|record| self.base.codec.write(&record)).transpose()?;
+        let size = size.map_or(0, |text| text.expose().len()).saturating_mul(2).max(LEAST_RESERVED);
+        self.base.directory.reserve(held.reserved.clone(), size)?.keep();
+        held.is_reserved.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn note(&self, seen: Version, notes: &Notes) -> Result<bool> {
+        match self.method_if_made()? {
+            None => Ok(false),
+            Some(Method::Flock) => self.single.note(seen, notes),
+            Some(Method::Lease) => self.leased.note(seen, notes),
+        }
+    }
+
+    fn commit(&self, expected: Expected, next: Record) -> Result<Commit> {
+        match self.method()? {
+            Method::Flock => self.single.commit(expected, next),
+            Method::Lease => self.leased.commit(expected, next),
+        }
+    }
+}
+
+impl fmt::Debug for FileStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileStore").field("path", &self.path).field("choice", &self.choice).finish_non_exhaustive()
+    }
+}
+
+/// How often something is tried again because of what others do at the same time: each time one of them got on.
+const ATTEMPTS: usize = 1000;
+
+/// What both methods work with.
+struct Base {
+    directory: Directory,
+    codec: Codec,
+    /// The renewal lock, while this process has it.
+    held: ArcSwapOption<Held>,
+}
+
+/// What goes with a renewal lock that is held.
+#[derive(Debug)]
+struct Held {
+    /// Where the next record's file is reserved: a name that is the holder's alone.
+    reserved: PathBuf,
+    is_reserved: AtomicBool,
+    mark: ProcessMark,
+}
+
+impl Base {
+    /// Says that the lock is taken. What an earlier holder left under the name is removed.
+    fn hold(&self, reserved: PathBuf) -> Result<Arc<Held>> {
+        self.directory.remove(&reserved)?;
+        let held = Arc::new(Held { reserved, is_reserved: AtomicBool::new(false), mark: ProcessMark::current() });
+        self.held.store(Some(held.clone()));
+        Ok(held)
+    }
+
+    /// Says that the lock is given back.
+    fn let_go(&self, held: &Arc<Held>) {
+        // Only ours: a later lock may be there already.
+        self.held.rcu(|present| present.as_ref().filter(|present| !Arc::ptr_eq(present, held)).cloned());
+        if held.is_reserved.swap(false, Ordering::SeqCst) {
+            let _ = self.directory.remove(&held.reserved);
+        }
+    }
+
+    /// The lock that this process holds: not one that it was born with.
+    fn held(&self) -> Option<Arc<Held>> {
+        self.held.load_full().filter(|held| held.mark == ProcessMark::current())
+    }
+
+    /// A file with `text` in it: the one that was reserved, if there is one, else at `path`.
+    fn write(&self, path: PathBuf, text: &SecretBytes) -> Result<Temporary> {
+        let reserved = self.held().filter(|held| held.is_reserved.swap(false, Ordering::SeqCst));
+        if let Some(held) = reserved
+            && let Ok(written) = self.directory.write_reserved(held.reserved.clone(), text.expose())
+        {
+            return Ok(written);
+        }
+        self.directory.write(path, text.expose())
+    }
+
+    /// The error of one who expected a record, and there is none at all.
+    fn lost(&self) -> Error {
+        store_error(format!("the session that was in {} is gone; log in again", self.path().display()))
+    }
+
+    fn unsteady(&self) -> Error {
+        store_error(format!(
+            "the session store {} does not hold still; see whether something else changes its files",
+            self.path().display()
+        ))
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.file("")
+    }
+}
+
+/// Whether two looks saw the same file.
+fn is_same_file(one: &Metadata, other: &Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}

@@ -1,0 +1,111 @@
+//! The record as one file, changed under `flock`.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::directory::store_error;
+use super::flock::Flock;
+use super::{Base, Held};
+use crate::error::Result;
+use crate::record::{Notes, Record, Version};
+use crate::store::{Commit, Expected, Lock};
+
+/// The renewal lock, for as long as a renewal takes.
+const LOCK: &str = ".lock";
+const LOCK_PAUSE: Duration = Duration::from_millis(25);
+/// Keeps whoever changes the record apart, for as long as a write takes.
+const WRITE: &str = ".write";
+const WRITE_PAUSE: Duration = Duration::from_millis(5);
+/// Only a writer that was stopped takes as long.
+const WRITE_WAIT: Duration = Duration::from_secs(10);
+/// The next record, under the write lock.
+const TEMPORARY: &str = ".tmp";
+/// The next record, reserved under the renewal lock.
+const RESERVED: &str = ".next";
+
+/// The one file.
+pub(super) struct Single {
+    base: Arc<Base>,
+}
+
+impl Single {
+    pub(super) fn new(base: Arc<Base>) -> Self {
+        Single { base }
+    }
+
+    pub(super) fn load(&self) -> Result<Option<Arc<Record>>> {
+        let Some((text, _)) = self.base.directory.read(&self.base.path())? else {
+            return Ok(None);
+        };
+        self.base.codec.read(text.expose()).map(Arc::new).map(Some)
+    }
+
+    pub(super) fn lock(&self, wait_until: Option<Instant>) -> Result<Option<Arc<dyn Lock>>> {
+        let Some(flock) = Flock::take(&self.base.directory, LOCK, wait_until, LOCK_PAUSE)? else {
+            return Ok(None);
+        };
+        let held = self.base.hold(self.base.directory.file(RESERVED))?;
+        Ok(Some(Arc::new(SingleLock { flock, held, base: self.base.clone() })))
+    }
+
+    pub(super) fn note(&self, seen: Version, notes: &Notes) -> Result<bool> {
+        let _writing = self.writing()?;
+        let Some(present) = self.load()?.filter(|present| present.version == seen) else {
+            return Ok(false);
+        };
+        let directory = &self.base.directory;
+        let text = self.base.codec.write(&Record { notes: notes.clone(), ..(*present).clone() })?;
+        let temporary = directory.write(directory.file(TEMPORARY), text.expose())?;
+        directory.replace(temporary, &self.base.path())?;
+        Ok(true)
+    }
+
+    pub(super) fn commit(&self, expected: Expected, mut next: Record) -> Result<Commit> {
+        let _writing = self.writing()?;
+        let present = self.load()?;
+        let version = present.as_ref().map(|present| present.version);
+        match (expected.next_generation(version, next.version.generation), present) {
+            (Some(generation), _) => next.version.generation = generation,
+            (None, Some(present)) => return Ok(Commit::Outdated(present)),
+            (None, None) => return Err(self.base.lost()),
+        }
+        let text = self.base.codec.write(&next)?;
+        let temporary = self.base.write(self.base.directory.file(TEMPORARY), &text)?;
+        self.base.directory.replace(temporary, &self.base.path())?;
+        Ok(Commit::Done(Arc::new(next)))
+    }
+
+    /// The lock of those who change the record.
+    fn writing(&self) -> Result<Flock> {
+        let wait_until = Instant::now().checked_add(WRITE_WAIT);
+        Flock::take(&self.base.directory, WRITE, wait_until, WRITE_PAUSE)?.ok_or_else(|| {
+            store_error(format!(
+                "somebody has been writing to the session store {} for {} s; look for a stopped process that has {} open",
+                self.base.path().display(),
+                WRITE_WAIT.as_secs(),
+                self.base.directory.file(WRITE).display()
+            ))
+        })
+    }
+}
+
+struct SingleLock {
+    flock: Flock,
+    held: Arc<Held>,
+    base: Arc<Base>,
+}
+
+impl Lock for SingleLock {
+    fn is_held(&self, _rest: Duration) -> Result<bool> {
+        self.flock.is_held(&self.base.directory)
+    }
+}
+
+impl Drop for SingleLock {
+    fn drop(&mut self) {
+        if self.flock.is_of_this_process() {
+            self.base.let_go(&self.held);
+        }
+    }
+}

@@ -2,8 +2,8 @@
  * libgcauth: log in to Genomcore and hand out bearer tokens
  * =========================================================
  *
- * A session is a login and its tokens. It is renewed ahead of time, by whichever thread asks next, with one renewal for
- * all threads; what you get is always good to send:
+ * A session is a login and its tokens. It is renewed ahead of time, by whoever asks next, with one renewal for all
+ * threads, processes and hosts that share it; what you get is always good to send:
  *
  *     #include <gcauth.h>
  *
@@ -50,7 +50,8 @@
  * Fork
  *   A child may use its parent's handles, and never hangs on a lock that another thread of the parent held.
  *   Connections are never shared. With the in-memory store the child may hand out the inherited token while it is
- *   valid; a call that would have to spend the refresh token, which is the parent's, gives GC_AUTH_ERR_FORKED.
+ *   valid; a call that would have to spend the refresh token, which is the parent's, gives GC_AUTH_ERR_FORKED. With a
+ *   shared store (config key "store") it renews like any other process.
  *   gc_auth_login() makes a handle the child's own; a child that alone goes on can take the session over with
  *   gc_auth_to_json() before the fork and gc_auth_from_json() after it.
  *
@@ -264,7 +265,8 @@ extern "C" {
  *
  * - `config`: a JSON object, see the README for its keys. NULL or "": the file that `GCAUTH_CONFIG` names, or else the
  *   built-in defaults.
- * - `token`, `refresh_token`: tokens from elsewhere, or NULL or "". White space around them is taken off (files end in
+ * - `token`, `refresh_token`: tokens from elsewhere, or NULL or "". With a shared store they only seed an empty one; a
+ *   session that is stored there goes before them. White space around them is taken off (files end in
  *   a newline), `Bearer ` before the token too. With a refresh token only, the first gc_auth_bearer() renews.
  * - `env`: which of the config's environments to use. NULL or "": the config's own choice, `prod` by default.
  * - `out_auth`: where the handle goes; the caller frees it with gc_auth_free(). Not NULL.
@@ -313,13 +315,15 @@ gc_auth_status_t gc_auth_from_json(const char *config,
  * - `project_id`: the project's name as the platform's users write it (not the number in the token), or NULL or "" for
  *   none. All later renewals keep it.
  *
- * Waits for another thread's renewal of this handle to end first, and takes no longer than `timeout_ms` in all.
+ * Waits for another thread's renewal of this handle, or another process's of the shared store, to end first, and takes
+ * no longer than `timeout_ms` in all. With a shared store the new session is everybody's.
  *
  * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_INVALID_UTF8`; `GC_AUTH_ERR_UNAUTHORIZED` (the
  * server refused: HTTP 400, 401, 403, 404); `GC_AUTH_ERR_CONNECT`, `GC_AUTH_ERR_TIMEOUT`, `GC_AUTH_ERR_TLS`,
  * `GC_AUTH_ERR_INSECURE`; `GC_AUTH_ERR_HTTP`, `GC_AUTH_ERR_RATE_LIMITED`, `GC_AUTH_ERR_SERVER`;
  * `GC_AUTH_ERR_PROTOCOL` (a success without a usable token); `GC_AUTH_ERR_CONFIG` (a certificate file of the config
- * can't be used); `GC_AUTH_ERR_NO_MEMORY`.
+ * can't be used); `GC_AUTH_ERR_STORE` (if the login itself succeeded, this handle has the session all the same, and
+ * offers it to the store again at every later call); `GC_AUTH_ERR_LOCK_TIMEOUT`; `GC_AUTH_ERR_NO_MEMORY`.
  *
  * Threads: any. Fork: in a child it makes the handle the child's own. Since 0.1.0.
  */
@@ -342,7 +346,7 @@ gc_auth_status_t gc_auth_login(gc_auth_t *auth,
  *
  * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_INVALID_UTF8`; `GC_AUTH_ERR_NO_REFRESH_TOKEN`;
  * `GC_AUTH_ERR_FORKED` (see gc_auth_bearer()); `GC_AUTH_ERR_UNAUTHORIZED` (the server refused the refresh token: log in
- * again); `GC_AUTH_ERR_TOKEN_EXPIRED` (the new token had already run out); the network statuses of gc_auth_login().
+ * again); `GC_AUTH_ERR_STORE`, as for gc_auth_login(); `GC_AUTH_ERR_LOCK_TIMEOUT`; `GC_AUTH_ERR_TOKEN_EXPIRED` (the new token had already run out); the network statuses of gc_auth_login().
  *
  * Threads: any. Since 0.1.0.
  */
@@ -373,7 +377,7 @@ gc_auth_status_t gc_auth_report_rejected(gc_auth_t *auth,
  *
  * - `auth`: the handle. Not NULL.
  *
- * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`.
+ * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_STORE` (then the session is as before).
  *
  * Threads: any. Since 0.1.0.
  */
@@ -410,10 +414,14 @@ void gc_auth_free(gc_auth_t *auth);
  * first); `GC_AUTH_ERR_TOKEN_EXPIRED` (and no refresh token, or the new token had already run out);
  * `GC_AUTH_ERR_NO_REFRESH_TOKEN` (the token was reported as rejected, and there is none); `GC_AUTH_ERR_FORKED`; when a
  * renewal was needed and failed, its status, see gc_auth_refresh(); `GC_AUTH_ERR_TIMEOUT` also when another thread's
- * renewal took too long.
+ * renewal took too long, `GC_AUTH_ERR_LOCK_TIMEOUT` when another process's did.
+ *
+ * With a shared store all processes join one renewal; a store that is down costs nothing while the token is valid. If a
+ * new token can't be stored, it is handed out all the same, and offered to the store again at every later call.
  *
  * Threads: any. Fork: with the in-memory store a child may use the inherited token while it is valid, and gets
- * `GC_AUTH_ERR_FORKED` when it would have to spend the refresh token, which is the parent's. Since 0.1.0.
+ * `GC_AUTH_ERR_FORKED` when it would have to spend the refresh token, which is the parent's. With a shared store it
+ * renews like any other process. Since 0.1.0.
  */
 gc_auth_status_t gc_auth_bearer(gc_auth_t *auth,
                                 char *buf,
@@ -427,7 +435,8 @@ gc_auth_status_t gc_auth_bearer(gc_auth_t *auth,
  * - `auth`: the handle. Not NULL.
  * - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
  *
- * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`; `GC_AUTH_ERR_NO_TOKEN`.
+ * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`; `GC_AUTH_ERR_NO_TOKEN`; and
+ * if a shared store was not read yet and can't be, `GC_AUTH_ERR_STORE`, or `GC_AUTH_ERR_CONFIG` when it is another host's.
  *
  * Threads: any. Since 0.1.0.
  */
@@ -443,7 +452,7 @@ gc_auth_status_t gc_auth_token(gc_auth_t *auth,
  * - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
  *
  * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`;
- * `GC_AUTH_ERR_NO_REFRESH_TOKEN`.
+ * `GC_AUTH_ERR_NO_REFRESH_TOKEN`; the statuses of an unreadable store as for gc_auth_token().
  *
  * Threads: any. Since 0.1.0.
  */
@@ -459,6 +468,8 @@ gc_auth_status_t gc_auth_refresh_token(gc_auth_t *auth,
  * - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
  *
  * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`.
+ *
+ * An unreadable shared store gives the statuses that it gives for gc_auth_token().
  *
  * Threads: any. Since 0.1.0.
  */
@@ -499,6 +510,8 @@ gc_auth_status_t gc_auth_host(gc_auth_t *auth, char *buf, size_t buf_size, size_
  * `GC_AUTH_ERR_TOKEN_MALFORMED` (not a JWT); `GC_AUTH_ERR_CLAIMS_MALFORMED` (the payload is not a JSON object, or has
  * duplicate members); `GC_AUTH_ERR_NO_MEMORY`.
  *
+ * An unreadable shared store gives the statuses that it gives for gc_auth_token().
+ *
  * Threads: any. Since 0.1.0.
  */
 gc_auth_status_t gc_auth_decoded_token(gc_auth_t *auth,
@@ -523,6 +536,8 @@ gc_auth_status_t gc_auth_decoded_token(gc_auth_t *auth,
  *
  * Returns `GC_AUTH_OK`; one of the above; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_INVALID_UTF8`;
  * `GC_AUTH_ERR_BUFFER_TOO_SMALL`; `GC_AUTH_ERR_NO_TOKEN`; `GC_AUTH_ERR_NO_MEMORY`.
+ *
+ * An unreadable shared store gives the statuses that it gives for gc_auth_token().
  *
  * Threads: any. Touches no network. Since 0.1.0.
  */
@@ -567,6 +582,8 @@ gc_auth_status_t gc_auth_verify(gc_auth_t *auth,
  * `GC_AUTH_ERR_CLAIMS_MALFORMED`; `GC_AUTH_ERR_CLAIM_MISSING` (no such claim, or it is neither an integer nor a numeric
  * string).
  *
+ * An unreadable shared store gives the statuses that it gives for gc_auth_token().
+ *
  * Threads: any. Since 0.1.0.
  */
 gc_auth_status_t gc_auth_project_id(gc_auth_t *auth,
@@ -582,12 +599,34 @@ gc_auth_status_t gc_auth_project_id(gc_auth_t *auth,
  *
  * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`; `GC_AUTH_ERR_NO_MEMORY`.
  *
+ * An unreadable shared store gives the statuses that it gives for gc_auth_token().
+ *
  * Threads: any. Since 0.1.0.
  */
 gc_auth_status_t gc_auth_to_json(gc_auth_t *auth,
                                  char *buf,
                                  size_t buf_size,
                                  size_t *out_size);
+
+/**
+ * How the session is shared: a JSON object with `generation` (counts the renewals and logins), `store` (`memory`,
+ * `file`, `redis`), `lock` (`none`, `flock`, `lease`), `scope` (the project), `renewed_at` (Unix seconds),
+ * `renewed_by_host` and `renewed_by_pid` (who got the current tokens), `made`, `joined` and `adopted` (how many renewals
+ * this handle made, waited for in another thread, and took over from another process), and `expires_in` (seconds,
+ * negative when expired). What is not known is left out. No secret in it.
+ *
+ * - `auth`: the handle. Not NULL.
+ * - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+ *
+ * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`; `GC_AUTH_ERR_STORE`,
+ * `GC_AUTH_ERR_CONFIG` (a shared store that was not read yet can't be, or is another host's); `GC_AUTH_ERR_NO_MEMORY`.
+ *
+ * Threads: any. Since 0.1.0.
+ */
+gc_auth_status_t gc_auth_session_info(gc_auth_t *auth,
+                                      char *buf,
+                                      size_t buf_size,
+                                      size_t *out_size);
 
 /* ============================================================================ */
 /* Errors                                                                       */

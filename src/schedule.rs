@@ -104,6 +104,12 @@ impl Schedule {
         self.exp_ms.map_or(0, |exp| exp.div_euclid(1000))
     }
 
+    /// Whole seconds until the token expires, by the server's clock; negative afterwards. None when it does not say.
+    pub(crate) fn seconds_left(&self, now: Now) -> Option<i64> {
+        let wall = now.wall_ms.saturating_add(self.offset_ms);
+        self.exp_ms.map(|exp| exp.saturating_sub(wall).div_euclid(1000))
+    }
+
     /// How long an early renewal that failed keeps others from trying.
     pub(crate) fn early_pause_ms(&self, retry_after: Option<Duration>) -> i64 {
         let asked = retry_after.map_or(0, |wait| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));

@@ -27,6 +27,7 @@ use crate::secret::SecretBytes;
 use crate::store::RedisStore;
 use crate::store::{Codec, Commit, Expected, FileStore, MemoryStore, Store};
 use crate::token::{self, KeyCache, Payload};
+use crate::wiped_json::{Member, write_object};
 
 const MAX_PROJECT_LEN: usize = 64 * 1024;
 
@@ -623,6 +624,34 @@ impl Session {
     /// The session as JSON, to go on with elsewhere. It holds both tokens.
     pub fn to_json(&self) -> Result<SecretBytes> {
         crate::export::to_json(&self.env, &self.host, &self.current()?.0.record.tokens)
+    }
+
+    /// How the session is shared, as JSON. No secret in it.
+    pub fn info(&self) -> Result<SecretBytes> {
+        let current = self.current()?;
+        let grant = &current.0;
+        let record = &grant.record;
+        let count = |count: &AtomicU64| Member::Unsigned(count.load(Ordering::Relaxed));
+        let mut members = vec![
+            ("generation", Member::Unsigned(record.version.generation)),
+            ("store", Member::Text(self.store.kind())),
+            ("lock", Member::Text(self.store.lock_kind())),
+        ];
+        members.extend(record.tokens.scope.as_deref().map(|scope| ("scope", Member::Text(scope))));
+        if !record.tokens.is_none() {
+            members.extend([
+                ("renewed_at", Member::Signed(record.received.wall_ms.div_euclid(1000))),
+                ("renewed_by_host", Member::Text(&record.author.host)),
+                ("renewed_by_pid", Member::Unsigned(record.author.pid.into())),
+            ]);
+        }
+        members.extend([
+            ("made", count(&self.counts.made)),
+            ("joined", count(&self.counts.joined)),
+            ("adopted", count(&self.counts.adopted)),
+        ]);
+        members.extend(grant.schedule.seconds_left(self.clock.now()).map(|left| ("expires_in", Member::Signed(left))));
+        write_object(&members)
     }
 
     fn renewal(&self) -> Renewal<'_> {

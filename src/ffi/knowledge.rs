@@ -27,10 +27,14 @@ use crate::status::{GC_AUTH_OK, gc_auth_status_t};
 /// first); `GC_AUTH_ERR_TOKEN_EXPIRED` (and no refresh token, or the new token had already run out);
 /// `GC_AUTH_ERR_NO_REFRESH_TOKEN` (the token was reported as rejected, and there is none); `GC_AUTH_ERR_FORKED`; when a
 /// renewal was needed and failed, its status, see gc_auth_refresh(); `GC_AUTH_ERR_TIMEOUT` also when another thread's
-/// renewal took too long.
+/// renewal took too long, `GC_AUTH_ERR_LOCK_TIMEOUT` when another process's did.
+///
+/// With a shared store all processes join one renewal; a store that is down costs nothing while the token is valid. If a
+/// new token can't be stored, it is handed out all the same, and offered to the store again at every later call.
 ///
 /// Threads: any. Fork: with the in-memory store a child may use the inherited token while it is valid, and gets
-/// `GC_AUTH_ERR_FORKED` when it would have to spend the refresh token, which is the parent's. Since 0.1.0.
+/// `GC_AUTH_ERR_FORKED` when it would have to spend the refresh token, which is the parent's. With a shared store it
+/// renews like any other process. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_auth_bearer(
     auth: *mut gc_auth_t,
@@ -91,7 +95,8 @@ unsafe fn bearer_with_care(
 /// - `auth`: the handle. Not NULL.
 /// - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
 ///
-/// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`; `GC_AUTH_ERR_NO_TOKEN`.
+/// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`; `GC_AUTH_ERR_NO_TOKEN`; and
+/// if a shared store was not read yet and can't be, `GC_AUTH_ERR_STORE`, or `GC_AUTH_ERR_CONFIG` when it is another host's.
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
@@ -115,7 +120,7 @@ pub unsafe extern "C" fn gc_auth_token(
 /// - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
 ///
 /// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`;
-/// `GC_AUTH_ERR_NO_REFRESH_TOKEN`.
+/// `GC_AUTH_ERR_NO_REFRESH_TOKEN`; the statuses of an unreadable store as for gc_auth_token().
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
@@ -139,6 +144,8 @@ pub unsafe extern "C" fn gc_auth_refresh_token(
 /// - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
 ///
 /// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`.
+///
+/// An unreadable shared store gives the statuses that it gives for gc_auth_token().
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
@@ -210,6 +217,8 @@ pub unsafe extern "C" fn gc_auth_host(
 /// `GC_AUTH_ERR_TOKEN_MALFORMED` (not a JWT); `GC_AUTH_ERR_CLAIMS_MALFORMED` (the payload is not a JSON object, or has
 /// duplicate members); `GC_AUTH_ERR_NO_MEMORY`.
 ///
+/// An unreadable shared store gives the statuses that it gives for gc_auth_token().
+///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_auth_decoded_token(
@@ -242,6 +251,8 @@ pub unsafe extern "C" fn gc_auth_decoded_token(
 ///
 /// Returns `GC_AUTH_OK`; one of the above; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_INVALID_UTF8`;
 /// `GC_AUTH_ERR_BUFFER_TOO_SMALL`; `GC_AUTH_ERR_NO_TOKEN`; `GC_AUTH_ERR_NO_MEMORY`.
+///
+/// An unreadable shared store gives the statuses that it gives for gc_auth_token().
 ///
 /// Threads: any. Touches no network. Since 0.1.0.
 #[unsafe(no_mangle)]
@@ -303,6 +314,8 @@ pub unsafe extern "C" fn gc_auth_verify(
 /// `GC_AUTH_ERR_CLAIMS_MALFORMED`; `GC_AUTH_ERR_CLAIM_MISSING` (no such claim, or it is neither an integer nor a numeric
 /// string).
 ///
+/// An unreadable shared store gives the statuses that it gives for gc_auth_token().
+///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_auth_project_id(auth: *mut gc_auth_t, out_project_id: *mut i64) -> gc_auth_status_t {
@@ -324,6 +337,8 @@ pub unsafe extern "C" fn gc_auth_project_id(auth: *mut gc_auth_t, out_project_id
 ///
 /// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`; `GC_AUTH_ERR_NO_MEMORY`.
 ///
+/// An unreadable shared store gives the statuses that it gives for gc_auth_token().
+///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_auth_to_json(
@@ -337,5 +352,33 @@ pub unsafe extern "C" fn gc_auth_to_json(
         let session = session(auth)?;
         let out = TextOut::new(buf, buf_size, out_size)?;
         out.write(session.to_json()?.as_str())
+    })
+}
+
+/// How the session is shared: a JSON object with `generation` (counts the renewals and logins), `store` (`memory`,
+/// `file`, `redis`), `lock` (`none`, `flock`, `lease`), `scope` (the project), `renewed_at` (Unix seconds),
+/// `renewed_by_host` and `renewed_by_pid` (who got the current tokens), `made`, `joined` and `adopted` (how many renewals
+/// this handle made, waited for in another thread, and took over from another process), and `expires_in` (seconds,
+/// negative when expired). What is not known is left out. No secret in it.
+///
+/// - `auth`: the handle. Not NULL.
+/// - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+///
+/// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`; `GC_AUTH_ERR_STORE`,
+/// `GC_AUTH_ERR_CONFIG` (a shared store that was not read yet can't be, or is another host's); `GC_AUTH_ERR_NO_MEMORY`.
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gc_auth_session_info(
+    auth: *mut gc_auth_t,
+    buf: *mut c_char,
+    buf_size: usize,
+    out_size: *mut usize,
+) -> gc_auth_status_t {
+    // SAFETY: handle and outputs are as the header asks for.
+    guard(|| unsafe {
+        let session = session(auth)?;
+        let out = TextOut::new(buf, buf_size, out_size)?;
+        out.write(session.info()?.as_str())
     })
 }

@@ -16,7 +16,8 @@ use crate::status::gc_auth_status_t;
 ///
 /// - `config`: a JSON object, see the README for its keys. NULL or "": the file that `GCAUTH_CONFIG` names, or else the
 ///   built-in defaults.
-/// - `token`, `refresh_token`: tokens from elsewhere, or NULL or "". White space around them is taken off (files end in
+/// - `token`, `refresh_token`: tokens from elsewhere, or NULL or "". With a shared store they only seed an empty one; a
+///   session that is stored there goes before them. White space around them is taken off (files end in
 ///   a newline), `Bearer ` before the token too. With a refresh token only, the first gc_auth_bearer() renews.
 /// - `env`: which of the config's environments to use. NULL or "": the config's own choice, `prod` by default.
 /// - `out_auth`: where the handle goes; the caller frees it with gc_auth_free(). Not NULL.
@@ -95,13 +96,15 @@ pub unsafe extern "C" fn gc_auth_from_json(
 /// - `project_id`: the project's name as the platform's users write it (not the number in the token), or NULL or "" for
 ///   none. All later renewals keep it.
 ///
-/// Waits for another thread's renewal of this handle to end first, and takes no longer than `timeout_ms` in all.
+/// Waits for another thread's renewal of this handle, or another process's of the shared store, to end first, and takes
+/// no longer than `timeout_ms` in all. With a shared store the new session is everybody's.
 ///
 /// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_INVALID_UTF8`; `GC_AUTH_ERR_UNAUTHORIZED` (the
 /// server refused: HTTP 400, 401, 403, 404); `GC_AUTH_ERR_CONNECT`, `GC_AUTH_ERR_TIMEOUT`, `GC_AUTH_ERR_TLS`,
 /// `GC_AUTH_ERR_INSECURE`; `GC_AUTH_ERR_HTTP`, `GC_AUTH_ERR_RATE_LIMITED`, `GC_AUTH_ERR_SERVER`;
 /// `GC_AUTH_ERR_PROTOCOL` (a success without a usable token); `GC_AUTH_ERR_CONFIG` (a certificate file of the config
-/// can't be used); `GC_AUTH_ERR_NO_MEMORY`.
+/// can't be used); `GC_AUTH_ERR_STORE` (if the login itself succeeded, this handle has the session all the same, and
+/// offers it to the store again at every later call); `GC_AUTH_ERR_LOCK_TIMEOUT`; `GC_AUTH_ERR_NO_MEMORY`.
 ///
 /// Threads: any. Fork: in a child it makes the handle the child's own. Since 0.1.0.
 #[unsafe(no_mangle)]
@@ -135,7 +138,7 @@ pub unsafe extern "C" fn gc_auth_login(
 ///
 /// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_INVALID_UTF8`; `GC_AUTH_ERR_NO_REFRESH_TOKEN`;
 /// `GC_AUTH_ERR_FORKED` (see gc_auth_bearer()); `GC_AUTH_ERR_UNAUTHORIZED` (the server refused the refresh token: log in
-/// again); `GC_AUTH_ERR_TOKEN_EXPIRED` (the new token had already run out); the network statuses of gc_auth_login().
+/// again); `GC_AUTH_ERR_STORE`, as for gc_auth_login(); `GC_AUTH_ERR_LOCK_TIMEOUT`; `GC_AUTH_ERR_TOKEN_EXPIRED` (the new token had already run out); the network statuses of gc_auth_login().
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
@@ -168,7 +171,7 @@ pub unsafe extern "C" fn gc_auth_report_rejected(auth: *mut gc_auth_t, bearer: *
 ///
 /// - `auth`: the handle. Not NULL.
 ///
-/// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`.
+/// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_STORE` (then the session is as before).
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]

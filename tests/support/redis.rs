@@ -199,22 +199,28 @@ fn directory() -> PathBuf {
 
 /// `ca.pem`, and by it `server.pem` with `server-key.pem`; `other-ca.pem` signed nothing.
 fn write_certificates(dir: &Path) {
-    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
     let write = |name: &str, text: String| fs::write(dir.join(name), text).expect("a certificate is written");
-    let authority = || {
-        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+    // By the same name they would all pass for self-signed.
+    let named = |name: &str, hosts: Vec<String>| {
+        let mut params = CertificateParams::new(hosts).expect("parameters");
+        params.distinguished_name.push(DnType::CommonName, name);
+        params
+    };
+    let authority = |name: &str| {
+        let mut params = named(name, Vec::new());
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
         let certificate = params.self_signed(&key).expect("a CA");
         (certificate.pem(), Issuer::new(params, key))
     };
-    let (ca, issuer) = authority();
+    let (ca, issuer) = authority("the CA");
     let key = KeyPair::generate().expect("a key");
-    let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
+    let params = named("the server", vec!["127.0.0.1".to_owned()]);
     let certificate = params.signed_by(&key, &issuer).expect("a certificate");
     write("ca.pem", ca);
-    write("other-ca.pem", authority().0);
+    write("other-ca.pem", authority("another CA").0);
     write("server.pem", certificate.pem());
     write("server-key.pem", key.serialize_pem());
 }

@@ -78,3 +78,11 @@ impl Drop for Flock {
         }
     }
 }
+
+#[cfg(test)]
+impl Flock {
+    /// Another descriptor of the same lock, as a forked child has one.
+    pub(super) fn copy(&self) -> File {
+        self.file.try_clone().unwrap()
+    }
+}

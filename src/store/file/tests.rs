@@ -1,1 +1,969 @@
+#![forbid(unsafe_code)]
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::AtomicUsize;
+use std::time::SystemTime;
+
+use nix::sys::signal::{Signal, kill, raise};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use super::super::codec::tests::{codec, record};
+use super::*;
+use crate::error::Status;
+use crate::random;
+use crate::record::{Author, Intent};
+
+const BOTH: [LockChoice; 2] = [LockChoice::Flock, LockChoice::Lease];
+/// Longer than any test.
+const LONG: Duration = Duration::from_secs(600);
+
+/// A directory of its own that goes with the test.
+struct Place(PathBuf);
+
+impl Place {
+    fn new() -> Self {
+        Self::within(&std::env::temp_dir())
+    }
+
+    /// Where syncing costs nothing, if there is such a place.
+    fn fast() -> Self {
+        let memory = Path::new("/dev/shm");
+        if memory.is_dir() { Self::within(memory) } else { Self::new() }
+    }
+
+    fn within(parent: &Path) -> Self {
+        let path = parent.join(format!("gcauth-file-{:016x}", random::number()));
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+        Place(path)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.join("session")
+    }
+
+    fn store(&self, choice: LockChoice) -> FileStore {
+        FileStore::new(self.path(), choice, codec())
+    }
+
+    fn file(&self, suffix: &str) -> PathBuf {
+        self.0.join(format!("session{suffix}"))
+    }
+
+    fn suffixes(&self) -> BTreeSet<String> {
+        let names = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.map(|name| name.strip_prefix("session").unwrap().to_owned()).collect()
+    }
+
+    /// Lets a minute pass for a file.
+    fn age(&self, suffix: &str) {
+        let file = fs::File::options().write(true).open(self.file(suffix)).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(60)).unwrap();
+    }
+
+    fn age_all(&self) {
+        self.suffixes().iter().for_each(|suffix| self.age(suffix));
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn names(suffixes: &[&str]) -> BTreeSet<String> {
+    suffixes.iter().map(|suffix| (*suffix).to_owned()).collect()
+}
+
+fn lock(store: &FileStore) -> Arc<dyn Lock> {
+    store.lock(LONG, soon()).unwrap().expect("nobody holds the lock")
+}
+
+fn soon() -> Option<Instant> {
+    Instant::now().checked_add(LONG)
+}
+
+fn version(store: &FileStore) -> Version {
+    store.load().unwrap().unwrap().version
+}
+
+fn is_done(commit: &Commit) -> bool {
+    matches!(commit, Commit::Done(_))
+}
+
+fn refusal(result: Result<impl Sized>) -> String {
+    let error = result.err().expect("it is refused");
+    assert_eq!(error.status(), Status::Store, "{error}");
+    assert!(!error.message().contains('\n'), "{error}");
+    error.message().to_owned()
+}
+
+fn intent(spends: &str) -> Notes {
+    let author = Author { host: "node".into(), pid: 7 };
+    let intent = Intent { spends: spends.into(), begun_ms: 1, deadline_ms: 2, author };
+    Notes { early_not_before_ms: 3, intent: Some(intent) }
+}
+
+#[test]
+fn nothing_is_touched_before_the_first_use() {
+    for choice in BOTH {
+        let place = Place::new();
+        let store = place.store(choice);
+        assert_eq!((store.kind(), store.lock_kind(), store.is_shared()), ("file", choice_name(choice), true));
+        assert!(store.load().unwrap().is_none());
+        assert!(!store.note(record(1, 1).version, &Notes::default()).unwrap());
+        assert!(place.suffixes().is_empty());
+    }
+}
+
+#[test]
+fn a_commit_on_what_was_not_seen_is_outdated() {
+    for choice in BOTH {
+        let place = Place::new();
+        let (store, other) = (place.store(choice), place.store(LockChoice::Auto));
+        assert!(is_done(&store.commit(Expected::Nothing, record(1, 0)).unwrap()));
+        let seen = Expected::Record(record(1, 0).version);
+        assert!(matches!(other.commit(seen, record(1, 0)).unwrap(), Commit::Done(r) if r.version.generation == 1));
+        for _ in 0..2 {
+            let outdated = store.commit(seen, record(1, 0)).unwrap();
+            assert!(matches!(outdated, Commit::Outdated(r) if r.version.generation == 1));
+        }
+        assert!(matches!(store.commit(Expected::Nothing, record(1, 0)).unwrap(), Commit::Outdated(_)));
+        let wrong_session = Expected::Record(record(2, 1).version);
+        assert!(matches!(store.commit(wrong_session, record(2, 1)).unwrap(), Commit::Outdated(_)));
+        let done = store.commit(Expected::Anything, record(2, 0)).unwrap();
+        assert!(matches!(done, Commit::Done(r) if r.version == Version { session: 2, generation: 2 }));
+        let seen = other.load().unwrap().unwrap();
+        assert_eq!(seen.version, Version { session: 2, generation: 2 });
+        assert_eq!(seen.tokens.token(), Some("access"));
+        assert_eq!(seen.tokens.refresh_token(), Some("refresh"));
+    }
+}
+
+#[test]
+fn a_record_that_is_gone_can_not_be_continued_but_begun() {
+    for choice in BOTH {
+        let place = Place::new();
+        let store = place.store(choice);
+        assert!(refusal(store.commit(Expected::Record(record(1, 5).version), record(1, 5))).contains("is gone"));
+        assert!(store.load().unwrap().is_none());
+        // A high generation comes back as it was, and the next follow.
+        for generation in [57, 58, 59] {
+            let done = store.commit(Expected::Anything, record(1, 57)).unwrap();
+            assert!(matches!(done, Commit::Done(r) if r.version.generation == generation));
+            assert_eq!(version(&store).generation, generation);
+            assert_eq!(version(&place.store(LockChoice::Auto)).generation, generation);
+        }
+    }
+}
+
+#[test]
+fn notes_are_for_the_record_that_was_seen() {
+    for choice in BOTH {
+        let place = Place::new();
+        let (store, other) = (place.store(choice), place.store(choice));
+        store.commit(Expected::Nothing, record(1, 5)).unwrap();
+        assert!(!store.note(record(1, 4).version, &intent("a")).unwrap());
+        assert!(!store.note(record(2, 5).version, &intent("a")).unwrap());
+        assert_eq!(other.load().unwrap().unwrap().notes, Notes::default());
+        for notes in [intent("a"), Notes::default(), intent("b"), intent("c"), Notes::default()] {
+            assert!(store.note(record(1, 5).version, &notes).unwrap());
+            assert_eq!(other.load().unwrap().unwrap().notes, notes);
+            assert_eq!(store.load().unwrap().unwrap().notes, notes);
+            assert_eq!(place.store(choice).load().unwrap().unwrap().notes, notes);
+        }
+        store.note(record(1, 5).version, &intent("d")).unwrap();
+        let seen = Expected::Record(record(1, 5).version);
+        assert!(is_done(&other.commit(seen, Record { notes: intent("e"), ..record(1, 5) }).unwrap()));
+        assert_eq!(store.load().unwrap().unwrap().notes, intent("e"));
+        assert!(!store.note(record(1, 5).version, &intent("f")).unwrap());
+    }
+}
+
+#[test]
+fn one_at_a_time_has_the_lock() {
+    for choice in BOTH {
+        let place = Place::new();
+        let (store, other) = (place.store(choice), place.store(choice));
+        for generation in 0..3 {
+            let held = lock(&store);
+            assert!(held.is_held(Duration::from_secs(1)).unwrap());
+            assert!(other.lock(LONG, None).unwrap().is_none());
+            let short = Instant::now().checked_add(Duration::from_millis(60));
+            assert!(store.lock(LONG, short).unwrap().is_none());
+            drop(held);
+            let held = lock(&other);
+            store.commit(Expected::Anything, record(1, generation)).unwrap();
+            drop(held);
+        }
+    }
+}
+
+#[test]
+fn a_lock_that_is_waited_for_comes_when_it_is_given_back() {
+    for choice in BOTH {
+        let place = Place::new();
+        let store = place.store(choice);
+        let held = lock(&store);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| drop(lock(&place.store(choice))));
+            std::thread::sleep(Duration::from_millis(100));
+            assert!(!waiting.is_finished());
+            drop(held);
+        });
+    }
+}
+
+#[test]
+fn of_many_beginners_one_is_first() {
+    for choice in BOTH {
+        let place = Place::fast();
+        let firsts = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for session in 1..=8 {
+                let (place, firsts) = (&place, &firsts);
+                scope.spawn(move || {
+                    let done = place.store(choice).commit(Expected::Nothing, record(session, session % 3)).unwrap();
+                    firsts.fetch_add(usize::from(is_done(&done)), Ordering::SeqCst);
+                });
+            }
+        });
+        assert_eq!(firsts.into_inner(), 1);
+    }
+}
+
+#[test]
+fn no_commit_of_many_threads_is_lost() {
+    for choice in BOTH {
+        let place = Place::fast();
+        let one = place.store(choice);
+        let commits = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for thread in 0..8 {
+                let (place, one, commits) = (&place, &one, &commits);
+                scope.spawn(move || {
+                    // Some share a handle, some have their own.
+                    let own = place.store(choice);
+                    let store = if thread % 2 == 0 { one } else { &own };
+                    for _ in 0..25 {
+                        assert!(is_done(&store.commit(Expected::Anything, record(1, 0)).unwrap()));
+                        let done = is_done(&store.commit(Expected::Record(version(store)), record(1, 0)).unwrap());
+                        commits.fetch_add(1 + usize::from(done), Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+        // The first one is number 0.
+        assert_eq!(version(&one).generation + 1, commits.into_inner() as u64);
+    }
+}
+
+#[test]
+fn what_was_prepared_is_used_or_removed() {
+    for choice in BOTH {
+        let place = Place::new();
+        let store = place.store(choice);
+        store.commit(Expected::Nothing, record(1, 0)).unwrap();
+        let before = place.suffixes();
+        // Without the lock there is no place of one's own.
+        store.prepare().unwrap();
+        assert_eq!(place.suffixes(), before);
+        let held = lock(&store);
+        store.prepare().unwrap();
+        let reserved = store.base.held().unwrap().reserved.clone();
+        assert!(fs::metadata(&reserved).unwrap().len() >= LEAST_RESERVED as u64);
+        // Notes leave it alone.
+        assert!(store.note(record(1, 0).version, &intent("a")).unwrap());
+        assert!(reserved.exists());
+        assert!(is_done(&store.commit(Expected::Record(record(1, 0).version), record(1, 1)).unwrap()));
+        assert!(!reserved.exists());
+        assert_eq!(version(&place.store(choice)).generation, 1);
+        drop(held);
+        let held = lock(&store);
+        store.prepare().unwrap();
+        let reserved = store.base.held().unwrap().reserved.clone();
+        assert!(reserved.exists());
+        drop(held);
+        assert!(!reserved.exists() && store.base.held().is_none());
+    }
+}
+
+#[test]
+fn a_prepared_file_that_somebody_removed_is_made_anew() {
+    for choice in BOTH {
+        let place = Place::new();
+        let store = place.store(choice);
+        store.commit(Expected::Nothing, record(1, 0)).unwrap();
+        let _held = lock(&store);
+        store.prepare().unwrap();
+        fs::remove_file(&store.base.held().unwrap().reserved).unwrap();
+        assert!(is_done(&store.commit(Expected::Record(record(1, 0).version), record(1, 1)).unwrap()));
+    }
+}
+
+#[test]
+fn no_litter_is_left() {
+    for choice in BOTH {
+        let place = Place::new();
+        let store = place.store(choice);
+        for generation in 0..6 {
+            let _held = lock(&store);
+            store.prepare().unwrap();
+            if let Some(seen) = store.load().unwrap() {
+                store.note(seen.version, &intent("a")).unwrap();
+            }
+            store.commit(Expected::Anything, record(1, generation)).unwrap();
+            // A renewal comes minutes after the last.
+            place.age_all();
+        }
+        let expected: &[&str] = match choice {
+            LockChoice::Lease => &[".method", ".g4", ".g5", ".n.4.1", ".lease.4.1"],
+            _ => &["", ".method", ".lock", ".write"],
+        };
+        assert_eq!(place.suffixes(), names(expected));
+        for suffix in place.suffixes() {
+            assert_eq!(fs::metadata(place.file(&suffix)).unwrap().permissions().mode() & 0o777, 0o600, "{suffix}");
+        }
+    }
+}
+
+#[test]
+fn what_the_dead_left_is_removed() {
+    let place = Place::new();
+    let store = place.store(LockChoice::Flock);
+    store.commit(Expected::Nothing, record(1, 0)).unwrap();
+    for suffix in [".next", ".tmp"] {
+        fs::write(place.file(suffix), "left").unwrap();
+    }
+    fs::hard_link(place.file(".method"), place.file(".method.flock")).unwrap();
+    drop(lock(&store));
+    store.note(record(1, 0).version, &intent("a")).unwrap();
+    assert_eq!(place.suffixes(), names(&["", ".method", ".lock", ".write"]));
+
+    let place = Place::new();
+    let store = place.store(LockChoice::Lease);
+    store.commit(Expected::Nothing, record(1, 0)).unwrap();
+    fs::write(place.file(".tmp.0.1"), "left by the holder of an earlier lease").unwrap();
+    fs::write(place.file(".tmp.00112233445566ff"), "in use, or left").unwrap();
+    fs::write(place.file(".tmp.mine"), "not ours").unwrap();
+    fs::hard_link(place.file(".method"), place.file(".method.lease")).unwrap();
+    drop(lock(&store));
+    drop(lock(&store));
+    let after = place.suffixes();
+    assert!(after.contains(".tmp.00112233445566ff") && !after.contains(".tmp.0.1"), "{after:?}");
+    place.age(".tmp.00112233445566ff");
+    drop(lock(&store));
+    let after = place.suffixes();
+    let expected =
+        [".g0", ".method", ".lease.0.2", ".lease.0.2.free", ".lease.0.3", ".lease.0.3.free", ".tmp.mine"];
+    assert_eq!(after, names(&expected));
+}
+
+#[test]
+fn a_draft_of_a_store_that_was_not_finished_is_no_store() {
+    for choice in BOTH {
+        let place = Place::new();
+        fs::write(place.file(&format!(".method.{}", choice_name(choice))), "").unwrap();
+        fs::set_permissions(place.file(&format!(".method.{}", choice_name(choice))), fs::Permissions::from_mode(0o600))
+            .unwrap();
+        let store = place.store(choice);
+        assert!(is_done(&store.commit(Expected::Nothing, record(1, 0)).unwrap()));
+        assert_eq!(fs::read_to_string(place.file(".method")).unwrap(), format!("{}\n", choice_name(choice)));
+        assert!(!place.file(&format!(".method.{}", choice_name(choice))).exists());
+    }
+}
+
+#[test]
+fn a_lease_runs_out_and_is_taken_over() {
+    let place = Place::new();
+    let (store, other) = (place.store(LockChoice::Lease), place.store(LockChoice::Lease));
+    store.commit(Expected::Nothing, record(1, 0)).unwrap();
+    let term = Duration::from_secs(30);
+    let held = store.lock(term, None).unwrap().unwrap();
+    store.prepare().unwrap();
+    assert!(held.is_held(Duration::from_secs(2)).unwrap());
+    assert!(!held.is_held(Duration::from_secs(40)).unwrap());
+    assert!(other.lock(term, None).unwrap().is_none());
+    place.age(".lease.0.1");
+    let next = other.lock(term, None).unwrap().unwrap();
+    assert!(next.is_held(Duration::ZERO).unwrap());
+    assert!(!held.is_held(Duration::ZERO).unwrap());
+    // The late holder alone has the answer of the server: it is kept, if it comes in time.
+    assert!(is_done(&store.commit(Expected::Record(record(1, 0).version), record(1, 1)).unwrap()));
+    assert!(!next.is_held(Duration::ZERO).unwrap());
+    assert!(matches!(
+        other.commit(Expected::Record(record(1, 0).version), record(1, 1)).unwrap(),
+        Commit::Outdated(record) if record.version.generation == 1
+    ));
+    drop(held);
+    drop(next);
+    assert!(place.store(LockChoice::Auto).lock(term, None).unwrap().is_some());
+}
+
+#[test]
+fn a_lease_ends_with_its_record() {
+    let place = Place::new();
+    let (store, other) = (place.store(LockChoice::Lease), place.store(LockChoice::Lease));
+    let held = lock(&store);
+    assert!(held.is_held(Duration::ZERO).unwrap());
+    other.commit(Expected::Anything, record(1, 3)).unwrap();
+    assert!(!held.is_held(Duration::ZERO).unwrap());
+    let next = other.lock(LONG, None).unwrap().unwrap();
+    drop(held);
+    assert!(next.is_held(Duration::ZERO).unwrap());
+    assert!(store.lock(LONG, None).unwrap().is_none());
+}
+
+#[test]
+fn a_lease_that_can_not_be_read_ends_too() {
+    let place = Place::new();
+    let store = place.store(LockChoice::Lease);
+    drop(lock(&store));
+    let lease = place.file(".lease.0.2");
+    fs::write(&lease, "").unwrap();
+    fs::set_permissions(&lease, fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(store.lock(LONG, None).unwrap().is_none());
+    place.age(".lease.0.2");
+    let file = fs::File::options().write(true).open(&lease).unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_secs(70)).unwrap();
+    assert!(store.lock(LONG, None).unwrap().is_some());
+}
+
+#[test]
+fn who_slept_over_many_generations_gets_no_number_twice() {
+    let place = Place::new();
+    let (store, sleeper) = (place.store(LockChoice::Lease), place.store(LockChoice::Lease));
+    store.commit(Expected::Anything, record(1, 0)).unwrap();
+    let seen = sleeper.leased.present(None).unwrap().unwrap();
+    let written = sleeper.base.directory.write(sleeper.base.directory.unique(), b"late").unwrap();
+    for generation in 1..6 {
+        let _held = lock(&store);
+        store.note(version(&store), &intent("a")).unwrap();
+        store.commit(Expected::Anything, record(1, generation)).unwrap();
+        place.age_all();
+    }
+    drop(lock(&store));
+    assert!(!place.suffixes().contains(".g1"));
+    assert!(!sleeper.leased.append(&written, Some(seen.number), 1).unwrap());
+    drop(written);
+    assert!(!place.suffixes().contains(".g1"));
+    // What it remembers leads it to what there is.
+    assert_eq!(version(&sleeper).generation, 5);
+    assert!(!sleeper.note(seen.record.version, &intent("b")).unwrap());
+    assert_eq!(store.load().unwrap().unwrap().notes, Notes::default());
+}
+
+#[test]
+fn many_notes_on_one_record_are_thinned_out_and_the_last_counts() {
+    let place = Place::new();
+    let store = place.store(LockChoice::Lease);
+    store.commit(Expected::Nothing, record(1, 0)).unwrap();
+    // One watcher for every number of notes that it may have seen last.
+    let watchers: Vec<FileStore> = (0..12)
+        .map(|number| {
+            let watcher = place.store(LockChoice::Lease);
+            watcher.load().unwrap();
+            store.note(record(1, 0).version, &intent(&number.to_string())).unwrap();
+            watcher
+        })
+        .collect();
+    place.age_all();
+    drop(lock(&store));
+    let notes: Vec<String> = place.suffixes().into_iter().filter(|suffix| suffix.starts_with(".n.")).collect();
+    assert_eq!(notes, [".n.0.1", ".n.0.11", ".n.0.12"]);
+    for watcher in &watchers {
+        assert_eq!(watcher.load().unwrap().unwrap().notes, intent("11"));
+    }
+}
+
+#[test]
+fn notes_that_an_older_session_left_are_none_of_the_next() {
+    let place = Place::new();
+    let store = place.store(LockChoice::Lease);
+    store.commit(Expected::Nothing, record(1, 0)).unwrap();
+    store.note(record(1, 0).version, &intent("a")).unwrap();
+    fs::remove_file(place.file(".g0")).unwrap();
+    assert!(store.load().unwrap().is_none());
+    store.commit(Expected::Nothing, record(2, 0)).unwrap();
+    assert_eq!(store.load().unwrap().unwrap().notes, Notes::default());
+    assert!(store.note(record(2, 0).version, &intent("b")).unwrap());
+    assert_eq!(store.load().unwrap().unwrap().notes, intent("b"));
+}
+
+#[test]
+fn a_record_that_was_brought_back_halfway_is_brought_back() {
+    let place = Place::new();
+    let store = place.store(LockChoice::Lease);
+    store.commit(Expected::Nothing, record(1, 9)).unwrap();
+    // Its author died between the two names.
+    fs::remove_file(place.file(".g9")).unwrap();
+    assert_eq!(version(&place.store(LockChoice::Lease)).generation, 9);
+    assert!(place.file(".g9").exists());
+    assert!(matches!(
+        store.commit(Expected::Record(record(1, 9).version), record(1, 9)).unwrap(),
+        Commit::Done(record) if record.version.generation == 10
+    ));
+}
+
+#[test]
+fn all_who_share_a_store_lock_it_alike() {
+    for (choice, other) in [(LockChoice::Flock, LockChoice::Lease), (LockChoice::Lease, LockChoice::Flock)] {
+        let place = Place::new();
+        place.store(choice).commit(Expected::Nothing, record(1, 0)).unwrap();
+        let before = place.suffixes();
+        let store = place.store(other);
+        for message in [
+            refusal(store.load()),
+            refusal(store.lock(LONG, None)),
+            refusal(store.commit(Expected::Anything, record(1, 0))),
+            refusal(store.note(record(1, 0).version, &Notes::default())),
+        ] {
+            assert!(message.contains("store_lock"), "{message}");
+        }
+        assert_eq!(place.suffixes(), before);
+        let auto = place.store(LockChoice::Auto);
+        assert!(auto.load().unwrap().is_some());
+        assert_eq!(auto.lock_kind(), choice_name(choice));
+        // Removed by hand, it is not guessed.
+        fs::remove_file(place.file(".method")).unwrap();
+        assert!(refusal(place.store(other).lock(LONG, None)).contains(".method is missing"));
+        assert!(place.store(choice).lock(LONG, None).unwrap().is_some());
+        fs::write(place.file(".method"), "moon\n").unwrap();
+        assert!(refusal(place.store(LockChoice::Auto).load()).contains("no lock that this version knows"));
+    }
+}
+
+#[test]
+fn what_is_known_of_the_file_system_decides() {
+    let place = Place::new();
+    let keeps = file_system::keeps_flock(&place.0);
+    let store = place.store(LockChoice::Auto);
+    drop(lock(&store));
+    assert_eq!(fs::read_to_string(place.file(".method")).unwrap(), if keeps { "flock\n" } else { "lease\n" });
+    assert_eq!(store.lock_kind(), if keeps { "flock" } else { "lease" });
+}
+
+#[test]
+fn a_directory_that_is_not_safe_is_refused() {
+    for choice in BOTH {
+        let place = Place::new();
+        for mode in [0o720, 0o702, 0o1777, 0o770] {
+            fs::set_permissions(&place.0, fs::Permissions::from_mode(mode)).unwrap();
+            let store = place.store(choice);
+            for message in [
+                refusal(store.load()),
+                refusal(store.lock(LONG, None)),
+                refusal(store.commit(Expected::Anything, record(1, 0))),
+                refusal(store.note(record(1, 0).version, &Notes::default())),
+            ] {
+                assert!(message.contains("others can write"), "{message}");
+            }
+        }
+        fs::set_permissions(&place.0, fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(place.suffixes().is_empty());
+        assert!(place.store(choice).lock(LONG, None).unwrap().is_some());
+        let nowhere = FileStore::new(place.0.join("none/session"), choice, codec());
+        assert!(refusal(nowhere.load()).contains("make it"));
+        let in_a_file = FileStore::new(place.file(".method").join("session"), choice, codec());
+        refusal(in_a_file.load());
+        let root = FileStore::new(PathBuf::from("/"), choice, codec());
+        assert!(refusal(root.load()).contains("names no file"));
+        if nix::unistd::geteuid().is_root() {
+            std::os::unix::fs::chown(&place.0, Some(12345), None).unwrap();
+            assert!(refusal(place.store(choice).load()).contains("belongs to another user"));
+        } else {
+            println!("not root: a directory of another user is not tested");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_not_safe_is_refused_and_left_as_it_is() {
+    for (choice, suffix) in [(LockChoice::Flock, ""), (LockChoice::Lease, ".g0")] {
+        let place = Place::new();
+        place.store(choice).commit(Expected::Nothing, record(1, 0)).unwrap();
+        let path = place.file(suffix);
+        let refused = |word: &str| {
+            let store = place.store(choice);
+            for message in [
+                refusal(store.load()),
+                refusal(store.commit(Expected::Anything, record(1, 0))),
+                refusal(store.note(record(1, 0).version, &Notes::default())),
+            ] {
+                assert!(message.contains(word) && message.contains("session"), "{message}");
+            }
+        };
+        for mode in [0o640, 0o604, 0o620, 0o601] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            refused("chmod 600");
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        if nix::unistd::geteuid().is_root() {
+            std::os::unix::fs::chown(&path, Some(12345), None).unwrap();
+            refused("another user");
+            std::os::unix::fs::chown(&path, Some(0), None).unwrap();
+        } else {
+            println!("not root: a file of another user is not tested");
+        }
+        assert!(place.store(choice).load().unwrap().is_some());
+        let elsewhere = place.file("-elsewhere");
+        fs::rename(&path, &elsewhere).unwrap();
+        symlink(&elsewhere, &path).unwrap();
+        refused("symbolic link");
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        refused("regular file");
+        fs::remove_dir(&path).unwrap();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        refused("regular file");
+        fs::remove_file(&path).unwrap();
+        fs::rename(&elsewhere, &path).unwrap();
+        assert!(place.store(choice).load().unwrap().is_some());
+    }
+}
+
+#[test]
+fn a_lock_file_that_leads_elsewhere_is_refused() {
+    for suffix in [".lock", ".method"] {
+        let place = Place::new();
+        fs::write(place.file("-elsewhere"), "").unwrap();
+        symlink(place.file("-elsewhere"), place.file(suffix)).unwrap();
+        assert!(refusal(place.store(LockChoice::Flock).lock(LONG, None)).contains("symbolic link"));
+        assert_eq!(fs::read(place.file("-elsewhere")).unwrap(), b"");
+    }
+}
+
+#[test]
+fn what_is_no_record_of_ours_is_never_overwritten() {
+    let good = codec().write(&record(1, 0)).unwrap().as_str().to_owned();
+    for (choice, suffix) in [(LockChoice::Flock, ""), (LockChoice::Lease, ".g0")] {
+        for bad in [String::new(), good[..good.len() / 2].to_owned(), good.replace("\"format\":1", "\"format\":2")] {
+            let place = Place::new();
+            let store = place.store(choice);
+            store.commit(Expected::Nothing, record(1, 0)).unwrap();
+            fs::write(place.file(suffix), &bad).unwrap();
+            for store in [&store, &place.store(choice)] {
+                refusal(store.load());
+                refusal(store.commit(Expected::Anything, record(2, 0)));
+                refusal(store.commit(Expected::Nothing, record(2, 0)));
+                refusal(store.note(record(1, 0).version, &intent("a")));
+            }
+            assert_eq!(fs::read_to_string(place.file(suffix)).unwrap(), bad);
+            assert!(!place.suffixes().contains(".g1"));
+        }
+    }
+    // A path that is another file's is not even locked.
+    let place = Place::new();
+    fs::write(place.path(), "machine example login me").unwrap();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o600)).unwrap();
+    for choice in BOTH {
+        refusal(place.store(choice).lock(LONG, None));
+        refusal(place.store(choice).commit(Expected::Anything, record(1, 0)));
+    }
+    assert_eq!(place.suffixes(), names(&[""]));
+}
+
+#[test]
+fn a_full_disk_shows_before_it_is_too_late() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("not root: a full disk is not tested");
+        return;
+    }
+    for choice in BOTH {
+        let place = Place::new();
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=256k,mode=700", "none"]).arg(&place.0).output();
+        if !mount.is_ok_and(|output| output.status.success()) {
+            println!("mount is not allowed here: a full disk is not tested");
+            return;
+        }
+        let outcome = std::panic::catch_unwind(|| {
+            let store = place.store(choice);
+            store.commit(Expected::Nothing, record(1, 0)).unwrap();
+            let held = lock(&store);
+            store.prepare().unwrap();
+            let mut filler = fs::File::create(place.file("-filler")).unwrap();
+            while filler.write_all(&[1; 4096]).is_ok() {}
+            // What was prepared is enough.
+            assert!(is_done(&store.commit(Expected::Record(record(1, 0).version), record(1, 1)).unwrap()));
+            drop(held);
+            while filler.write_all(&[1; 4096]).is_ok() {}
+            // Nothing more goes, and nothing is lost or left.
+            let before = place.suffixes();
+            let full = [
+                refusal(store.commit(Expected::Anything, record(1, 2))),
+                refusal(store.note(record(1, 1).version, &intent("a"))),
+            ];
+            assert!(full.iter().all(|message| message.contains("make room")), "{full:?}");
+            match store.lock(LONG, None) {
+                // An empty lock file needs no room.
+                Ok(held) => {
+                    assert!(held.is_some());
+                    assert!(refusal(store.prepare()).contains("make room"));
+                }
+                Err(error) => assert!(error.message().contains("make room"), "{error}"),
+            }
+            assert_eq!(place.suffixes(), before);
+            assert_eq!(version(&place.store(choice)).generation, 1);
+            fs::remove_file(place.file("-filler")).unwrap();
+            assert!(is_done(&store.commit(Expected::Anything, record(1, 2)).unwrap()));
+        });
+        assert!(Command::new("umount").arg(&place.0).status().unwrap().success());
+        outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    }
+}
+
+// Processes.
+
+const ROLE: &str = "GCAUTH_TEST_FILE_ROLE";
+const PATH: &str = "GCAUTH_TEST_FILE_PATH";
+const LOCK: &str = "GCAUTH_TEST_FILE_LOCK";
+const ROUNDS: u64 = 50;
+const SHORT: Duration = Duration::from_secs(1);
+
+/// Another process that plays a role with a store, and goes when this is dropped.
+struct Player {
+    child: Child,
+    says: BufReader<ChildStdout>,
+}
+
+impl Player {
+    fn new(role: &str, place: &Place, choice: LockChoice) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--nocapture", "--test-threads=1", "store::file::tests::player"])
+            .env(ROLE, role)
+            .env(PATH, place.path())
+            .env(LOCK, choice_name(choice))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let says = BufReader::new(child.stdout.take().unwrap());
+        Player { child, says }
+    }
+
+    /// Waits until it says a line with `word`; false if it ends before.
+    fn hear(&mut self, word: &str) -> bool {
+        let mut line = String::new();
+        while self.says.read_line(&mut line).unwrap() > 0 {
+            if line.contains(word) {
+                return true;
+            }
+            line.clear();
+        }
+        false
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).unwrap())
+    }
+
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn finish(mut self) {
+        self.hear("no such line");
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Player {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What another process does; nothing in the process of the tests.
+#[test]
+fn player() {
+    let (Ok(role), Some(path), Ok(name)) = (std::env::var(ROLE), std::env::var_os(PATH), std::env::var(LOCK)) else {
+        return;
+    };
+    let choice = BOTH.into_iter().find(|choice| choice_name(*choice) == name).unwrap();
+    let path = PathBuf::from(path);
+    let store = FileStore::new(path.clone(), choice, codec());
+    match role.as_str() {
+        "count" => {
+            let counter = path.with_file_name("session-counter");
+            for _ in 0..ROUNDS {
+                let held = lock(&store);
+                let seen = store.load().unwrap().unwrap();
+                // Wrong by some, unless one at a time does it.
+                let count: u64 = fs::read_to_string(&counter).unwrap().parse().unwrap();
+                std::thread::yield_now();
+                fs::write(&counter, (count + 1).to_string()).unwrap();
+                store.prepare().unwrap();
+                assert!(held.is_held(Duration::ZERO).unwrap());
+                assert!(is_done(&store.commit(Expected::Record(seen.version), record(1, 0)).unwrap()));
+            }
+        }
+        "hold" => {
+            let held = store.lock(SHORT, soon()).unwrap().unwrap();
+            store.prepare().unwrap();
+            say("held");
+            std::thread::sleep(LONG);
+            drop(held);
+        }
+        "sleep" => {
+            let held = store.lock(SHORT, soon()).unwrap().unwrap();
+            let seen = store.load().unwrap().unwrap();
+            store.prepare().unwrap();
+            raise(Signal::SIGSTOP).unwrap();
+            let is_lease = choice == LockChoice::Lease;
+            assert_eq!(held.is_held(Duration::ZERO).unwrap(), !is_lease);
+            let commit = store.commit(Expected::Record(seen.version), record(1, 0)).unwrap();
+            assert_eq!(is_done(&commit), !is_lease);
+            assert_eq!(version(&store).generation, if is_lease { 2 } else { 1 });
+        }
+        "work" => loop {
+            let _held = store.lock(SHORT, soon()).unwrap().unwrap();
+            let seen = store.load().unwrap().unwrap();
+            store.note(seen.version, &intent("a")).unwrap();
+            store.prepare().unwrap();
+            store.commit(Expected::Record(seen.version), record(1, 0)).unwrap();
+            say("done");
+        },
+        // A forked child, but for the descriptors, which here are the parent's own: `copy` stands for the parent.
+        "fork" => {
+            let held = Flock::take(&store.base.directory, ".lock", None, SHORT).unwrap().unwrap();
+            let copy = held.copy();
+            let lock = lock_of(&store, choice);
+            crate::fork::note_child();
+            assert!(!held.is_held(&store.base.directory).unwrap());
+            assert!(lock.as_ref().is_none_or(|lock| !lock.is_held(Duration::ZERO).unwrap()));
+            assert!(store.base.held().is_none());
+            let before: Vec<_> = fs::read_dir(path.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name()).collect();
+            drop(held);
+            drop(lock);
+            let after: Vec<_> = fs::read_dir(path.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name()).collect();
+            assert_eq!(before, after);
+            let again = || Flock::take(&store.base.directory, ".lock", None, SHORT).unwrap();
+            assert!(again().is_none(), "the parent's lock is still there");
+            drop(copy);
+            assert!(again().is_some(), "no copy is left in the child");
+        }
+        other => panic!("no such role: {other}"),
+    }
+}
+
+fn lock_of(store: &FileStore, choice: LockChoice) -> Option<Arc<dyn Lock>> {
+    let lock = (choice == LockChoice::Lease).then(|| lock(store));
+    store.prepare().unwrap();
+    lock
+}
+
+fn say(word: &str) {
+    let mut out = std::io::stdout();
+    writeln!(out, "{word}").and_then(|()| out.flush()).unwrap();
+}
+
+fn choice_name(choice: LockChoice) -> &'static str {
+    match choice {
+        LockChoice::Auto => "auto",
+        LockChoice::Flock => "flock",
+        LockChoice::Lease => "lease",
+    }
+}
+
+#[test]
+fn sixteen_processes_lose_no_commit_and_hold_the_lock_one_at_a_time() {
+    for choice in BOTH {
+        let place = Place::fast();
+        let store = place.store(choice);
+        store.commit(Expected::Nothing, record(1, 0)).unwrap();
+        fs::write(place.file("-counter"), "0").unwrap();
+        let players: Vec<Player> = (0..16).map(|_| Player::new("count", &place, choice)).collect();
+        players.into_iter().for_each(Player::finish);
+        assert_eq!(version(&store).generation, 16 * ROUNDS);
+        assert_eq!(fs::read_to_string(place.file("-counter")).unwrap(), (16 * ROUNDS).to_string());
+        assert!(!place.suffixes().iter().any(|suffix| suffix.starts_with(".tmp") || suffix == ".next"));
+    }
+}
+
+#[test]
+fn a_killed_holder_sets_the_lock_free() {
+    for choice in BOTH {
+        let place = Place::new();
+        let store = place.store(choice);
+        store.commit(Expected::Nothing, record(1, 0)).unwrap();
+        let mut holder = Player::new("hold", &place, choice);
+        assert!(holder.hear("held"));
+        if choice == LockChoice::Flock {
+            assert!(store.lock(LONG, None).unwrap().is_none());
+        }
+        holder.kill();
+        // The system frees flock with the process; a lease has its term.
+        let wait_until = if choice == LockChoice::Flock { None } else { soon() };
+        let held = store.lock(LONG, wait_until).unwrap().unwrap();
+        assert!(held.is_held(Duration::ZERO).unwrap());
+        drop(held);
+        assert!(!place.suffixes().iter().any(|suffix| suffix.starts_with(".tmp") || suffix == ".next"));
+    }
+}
+
+#[test]
+fn a_stopped_holder_comes_too_late_with_a_lease_and_in_time_with_flock() {
+    for choice in BOTH {
+        let place = Place::new();
+        let store = place.store(choice);
+        store.commit(Expected::Nothing, record(1, 0)).unwrap();
+        let sleeper = Player::new("sleep", &place, choice);
+        let stopped = waitpid(sleeper.pid(), Some(WaitPidFlag::WUNTRACED)).unwrap();
+        assert!(matches!(stopped, WaitStatus::Stopped(_, Signal::SIGSTOP)), "{stopped:?}");
+        if choice == LockChoice::Lease {
+            let held = store.lock(LONG, soon()).unwrap().unwrap();
+            assert!(is_done(&store.commit(Expected::Record(version(&store)), record(1, 0)).unwrap()));
+            drop(held);
+            store.commit(Expected::Anything, record(1, 0)).unwrap();
+        } else {
+            let short = Instant::now().checked_add(SHORT * 2);
+            assert!(store.lock(LONG, short).unwrap().is_none());
+        }
+        kill(sleeper.pid(), Signal::SIGCONT).unwrap();
+        sleeper.finish();
+    }
+}
+
+#[test]
+fn killed_at_any_moment_nobody_leaves_half_a_record() {
+    for choice in BOTH {
+        let place = Place::fast();
+        let store = place.store(choice);
+        store.commit(Expected::Nothing, record(1, 0)).unwrap();
+        let mut last = 0;
+        for _ in 0..15 {
+            let mut worker = Player::new("work", &place, choice);
+            assert!(worker.hear("done"));
+            std::thread::sleep(Duration::from_secs_f64(random::fraction() / 20.0));
+            worker.kill();
+            let generation = version(&store).generation;
+            assert!(generation > last);
+            last = generation;
+        }
+        place.age_all();
+        drop(store.lock(LONG, soon()).unwrap().unwrap());
+        store.commit(Expected::Anything, record(1, 0)).unwrap();
+        drop(lock(&store));
+        let after = place.suffixes();
+        assert!(!after.iter().any(|suffix| suffix.starts_with(".tmp") || suffix == ".next"), "{after:?}");
+        assert!(after.len() <= 12, "{after:?}");
+    }
+}
+
+#[test]
+fn a_forked_child_gives_back_nothing_of_its_parents() {
+    for choice in BOTH {
+        let place = Place::new();
+        place.store(choice).commit(Expected::Nothing, record(1, 0)).unwrap();
+        Player::new("fork", &place, choice).finish();
+    }
+}

@@ -78,7 +78,7 @@ pub(super) fn of_io(place: &str, error: &std::io::Error) -> Error {
 pub(super) fn of_tls(place: &str, error: &rustls::Error) -> Error {
     match error {
         rustls::Error::InvalidMessage(_) => lasting(place, "does not speak TLS on this port; is it redis://?"),
-        _ => lasting(place, &format!("is not trusted: {}", describe_tls(error).message())),
+        _ => lasting(place, &format!("can't be spoken to over TLS: {}", describe_tls(error).message())),
     }
 }
 

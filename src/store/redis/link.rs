@@ -75,7 +75,7 @@ impl Server {
             .map_err(|_| fault::lasting(&place, "has a host name that no certificate can have"))?;
         let config = self.tls.get_or_try_init(|| client_config(&self.trust).map(|config| Box::new(Arc::new(config))));
         let config = config.map_err(|error| match error.status() {
-            Status::Tls => fault::lasting(&place, &format!("can't be trusted: {}", error.message())),
+            Status::Tls => fault::lasting(&place, &format!("can't be spoken to over TLS: {}", error.message())),
             _ => error,
         })?;
         let mut connection =

@@ -4,7 +4,8 @@ find_program(GCAUTH_CARGO cargo HINTS "$ENV{HOME}/.cargo/bin" REQUIRED DOC "carg
 if(PROJECT_IS_TOP_LEVEL)
   set(target_dir "${PROJECT_SOURCE_DIR}/target")
   if(DEFINED ENV{CARGO_TARGET_DIR})
-    cmake_path(ABSOLUTE_PATH ENV{CARGO_TARGET_DIR} BASE_DIRECTORY "${PROJECT_SOURCE_DIR}" OUTPUT_VARIABLE target_dir)
+    set(target_dir "$ENV{CARGO_TARGET_DIR}")
+    cmake_path(ABSOLUTE_PATH target_dir BASE_DIRECTORY "${PROJECT_SOURCE_DIR}")
   endif()
 else()
   # In somebody else's project nothing is written outside of the build tree.

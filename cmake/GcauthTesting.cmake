@@ -7,8 +7,7 @@ set(GCAUTH_TEST_TIMEOUT 300)
 find_program(GCAUTH_VALGRIND valgrind DOC "valgrind; without it there are no .valgrind tests")
 set(GCAUTH_VALGRIND_COMMAND
     "${GCAUTH_VALGRIND}" --quiet --error-exitcode=1 --leak-check=full --show-leak-kinds=definite,indirect,possible
-    --errors-for-leak-kinds=definite,indirect,possible --num-callers=40 --fair-sched=try
-    "--suppressions=${PROJECT_SOURCE_DIR}/tests/valgrind.supp")
+    --errors-for-leak-kinds=definite,indirect,possible --num-callers=40 --fair-sched=try)
 
 # gcauth_add_sandbox(<fixture> [OPTION...])
 #

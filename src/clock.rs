@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
 
@@ -31,6 +32,9 @@ pub enum Clock {
     System,
     /// A clock that only moves when it is told to, for tests.
     Manual(Arc<ManualClock>),
+    /// A host's clock in a simulation, where sleeping takes no time.
+    #[cfg(test)]
+    Simulated(crate::simulation::HostClock),
 }
 
 impl Clock {
@@ -41,6 +45,8 @@ impl Clock {
             // A clock that can't be read makes every token look due, so that the exact path decides.
             Clock::System => clock_gettime(COARSE).map_or(i64::MAX, |t| t.tv_sec()),
             Clock::Manual(clock) => clock.now().wall_ms.div_euclid(1000),
+            #[cfg(test)]
+            Clock::Simulated(clock) => clock.now().wall_ms.div_euclid(1000),
         }
     }
 
@@ -51,6 +57,26 @@ impl Clock {
                 Now { wall_ms: read_ms(ClockId::CLOCK_REALTIME), mono_ms: read_ms(ClockId::CLOCK_MONOTONIC) }
             }
             Clock::Manual(clock) => clock.now(),
+            #[cfg(test)]
+            Clock::Simulated(clock) => clock.now(),
+        }
+    }
+
+    /// The moment that deadlines are measured by: the machine's, also beside a clock that tests set.
+    pub(crate) fn instant(&self) -> Instant {
+        match self {
+            Clock::System | Clock::Manual(_) => Instant::now(),
+            #[cfg(test)]
+            Clock::Simulated(clock) => clock.instant(),
+        }
+    }
+
+    /// Lets `pause` pass.
+    pub(crate) fn sleep(&self, pause: Duration) {
+        match self {
+            Clock::System | Clock::Manual(_) => std::thread::sleep(pause),
+            #[cfg(test)]
+            Clock::Simulated(clock) => clock.sleep(pause),
         }
     }
 }

@@ -28,17 +28,28 @@ pub fn note_child() {
 
 /// A descriptor that forked children close. Drop it before the descriptor is closed here.
 #[derive(Debug)]
-pub(crate) struct LockFd(Option<usize>);
+pub(crate) struct LockFd {
+    slot: Option<usize>,
+    forks: u64,
+}
+
+impl LockFd {
+    /// Whether this is a child that has closed the descriptor: its number may be another's by now.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.slot.is_some() && self.forks != FORKS.load(Ordering::SeqCst)
+    }
+}
 
 /// Puts `fd` on the list of what forked children close. A list that is full costs a child's promptness only.
 pub(crate) fn register_lock_fd(fd: RawFd) -> LockFd {
     let free = |slot: &&AtomicI32| slot.compare_exchange(NONE, fd, Ordering::SeqCst, Ordering::SeqCst).is_ok();
-    LockFd(LOCK_FDS.iter().position(|slot| free(&slot)))
+    let forks = FORKS.load(Ordering::SeqCst);
+    LockFd { slot: LOCK_FDS.iter().position(|slot| free(&slot)), forks }
 }
 
 impl Drop for LockFd {
     fn drop(&mut self) {
-        if let Some(slot) = self.0.and_then(|at| LOCK_FDS.get(at)) {
+        if let Some(slot) = self.slot.and_then(|at| LOCK_FDS.get(at)).filter(|_| !self.is_closed()) {
             slot.store(NONE, Ordering::SeqCst);
         }
     }

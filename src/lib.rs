@@ -23,6 +23,8 @@ mod renewal;
 mod schedule;
 mod secret;
 mod session;
+#[cfg(test)]
+mod simulation;
 pub mod status;
 mod store;
 pub mod token;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use crate::clock::Clock;
 use crate::config::{Config, LoginWire, RefreshWire, ResponseWire};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result, Status};
@@ -13,7 +14,7 @@ use crate::random;
 use crate::record::Tokens;
 use crate::redact;
 use crate::secret::SecretBytes;
-use crate::transport::{Answer, BeforeSend, Failure, Transport};
+use crate::transport::{Answer, BeforeSend, Exchange, Failure, Transport};
 use crate::wiped_json::{Member, WipedJson, write_object};
 
 /// How much of a server's own words is shown.
@@ -23,7 +24,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Speaks to one environment of the platform.
 pub(crate) struct Platform {
-    transport: Transport,
+    transport: Box<dyn Exchange>,
+    clock: Clock,
     login: LoginWire,
     login_at: Endpoint,
     refresh: RefreshWire,
@@ -74,14 +76,25 @@ enum Resend {
 }
 
 impl Platform {
-    pub(crate) fn new(config: &Config, host: &Endpoint) -> Result<Self> {
+    pub(crate) fn new(config: &Config, host: &Endpoint, clock: Clock) -> Result<Self> {
+        Self::with_transport(config, host, clock, Box::new(Transport::new(config)))
+    }
+
+    /// As `new`, by a way of the caller's.
+    pub(crate) fn with_transport(
+        config: &Config,
+        host: &Endpoint,
+        clock: Clock,
+        transport: Box<dyn Exchange>,
+    ) -> Result<Self> {
         let at = |key: &str, path: &str| {
             host.join(path).map_err(|why| {
                 Error::new(Status::Config, format!("config key \"{key}\": the URL made of host and path {why}"))
             })
         };
         Ok(Platform {
-            transport: Transport::new(config),
+            transport,
+            clock,
             login: config.login.clone(),
             login_at: at("login.path", &config.login.path)?,
             refresh: config.refresh.clone(),
@@ -178,10 +191,10 @@ impl Platform {
             };
             tries += 1;
             let pause = error.retry_after().unwrap_or_else(|| pause_before(tries));
-            if !again || Instant::now().checked_add(pause).is_none_or(|then| then >= deadline) {
+            if !again || self.clock.instant().checked_add(pause).is_none_or(|then| then >= deadline) {
                 return Err(RefreshFailure { error, fate });
             }
-            std::thread::sleep(pause);
+            self.clock.sleep(pause);
         }
     }
 

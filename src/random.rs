@@ -11,6 +11,10 @@ pub(crate) fn fraction() -> f64 {
 
 /// Any 64-bit number. Without a random source jitter is lost, which is no reason to fail.
 pub(crate) fn number() -> u64 {
+    #[cfg(test)]
+    if let Some(number) = crate::simulation::random_number() {
+        return number;
+    }
     let mut bytes = [0u8; 8];
     let _ = SystemRandom::new().fill(&mut bytes);
     u64::from_ne_bytes(bytes)

@@ -28,6 +28,9 @@ const SEND_MARGIN: Duration = Duration::from_secs(2);
 /// How long we wait for somebody else to bring back a store that has come back empty.
 const EMPTY_STORE_PAUSE: Duration = Duration::from_secs(2);
 
+/// How long to wait for what may come any moment.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
+
 /// What a renewal works with.
 pub(crate) struct Renewal<'a> {
     pub(crate) platform: &'a Platform,
@@ -42,6 +45,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) scope: Option<&'a str>,
     /// Whether the token is still valid: then nobody waits for anything.
     pub(crate) is_early: bool,
+    /// The server's clock minus ours.
+    pub(crate) offset_ms: i64,
     pub(crate) deadline: Instant,
 }
 
@@ -62,28 +67,41 @@ impl Renewal<'_> {
     /// The record after `seen`. `rest_ms` says how long early renewals rest after this error.
     pub(crate) fn run(&self, seen: &Record, wish: Wish, rest_ms: impl Fn(&Error) -> i64) -> Result<Renewed> {
         let floor = SHORTEST.min(self.timeout / 2);
-        let budget = wish.deadline.saturating_duration_since(Instant::now()).min(LONGEST);
-        if budget < floor {
-            return Err(Error::new(Status::Timeout, "timeout_ms leaves too little time to begin a renewal"));
+        loop {
+            let budget = wish.deadline.saturating_duration_since(self.clock.instant()).min(LONGEST);
+            if budget < floor {
+                return Err(Error::new(Status::Timeout, "timeout_ms leaves too little time to begin a renewal"));
+            }
+            let wait_until = if wish.is_early { None } else { wish.deadline.checked_sub(floor) };
+            let Some(lock) = self.store.lock(budget + LOCK_MARGIN, wait_until)? else {
+                return if wish.is_early { Ok(Renewed::Held) } else { Err(lock_timeout()) };
+            };
+            reach("locked");
+            let deadline = wish.deadline.min(self.clock.instant() + budget);
+            let present = match self.store.load()? {
+                Some(present) if is_not_older(&present, seen) => present,
+                older => self.put_back(seen, older.map(|record| record.version))?,
+            };
+            if present.version != seen.version && self.is_usable(&present, wish) {
+                return Ok(Renewed::Adopted(present));
+            }
+            let now_ms = self.clock.now().wall_ms;
+            if wish.is_early && now_ms < present.notes.early_not_before_ms {
+                return Ok(Renewed::Held);
+            }
+            let Some(pause) = others_pause(&present, now_ms) else {
+                return self.spend(&present, lock, wish.scope, deadline, rest_ms);
+            };
+            // Somebody gave the lock back with an answer in hand that the store did not take. They get time for it.
+            drop(lock);
+            if wish.is_early {
+                return Ok(Renewed::Held);
+            }
+            if self.clock.instant() + pause + floor > wish.deadline {
+                return Err(lock_timeout());
+            }
+            self.clock.sleep(pause);
         }
-        let wait_until = if wish.is_early { None } else { wish.deadline.checked_sub(floor) };
-        let Some(lock) = self.store.lock(budget + LOCK_MARGIN, wait_until)? else {
-            return if wish.is_early { Ok(Renewed::Held) } else { Err(lock_timeout()) };
-        };
-        reach("locked");
-        let deadline = wish.deadline.min(Instant::now() + budget);
-        let present = match self.store.load()? {
-            Some(present) if present.version.generation >= seen.version.generation => present,
-            lower => self.put_back(seen, lower.map(|record| record.version))?,
-        };
-        if present.version != seen.version && self.is_usable(&present, wish.scope) {
-            return Ok(Renewed::Adopted(present));
-        }
-        let now_ms = self.clock.now().wall_ms;
-        if wish.is_early && now_ms < present.notes.early_not_before_ms {
-            return Ok(Renewed::Held);
-        }
-        self.spend(&present, lock, wish.scope, deadline, rest_ms)
     }
 
     /// Logs in by `login`, under the lock of the store.
@@ -93,7 +111,7 @@ impl Renewal<'_> {
         session: u64,
         login: impl FnOnce() -> Result<Tokens>,
     ) -> Result<Renewed> {
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = deadline.saturating_duration_since(self.clock.instant());
         let Some(_lock) = self.store.lock(left + LOCK_MARGIN, Some(deadline))? else {
             return Err(lock_timeout());
         };
@@ -114,27 +132,28 @@ impl Renewal<'_> {
     }
 
     /// Whether somebody else's record makes a renewal needless.
-    fn is_usable(&self, record: &Record, scope: Option<&str>) -> bool {
+    fn is_usable(&self, record: &Record, wish: Wish) -> bool {
+        let now_ms = self.clock.now().wall_ms.saturating_add(wish.offset_ms);
         let expires = record.tokens.token().and_then(|token| crate::token::times(token).exp_ms);
         record.tokens.is_none()
-            || (record.tokens.scope.as_deref() == scope
+            || (record.tokens.scope.as_deref() == wish.scope
                 && record.tokens.bearer().is_some()
-                && expires.is_none_or(|exp| self.clock.now().wall_ms < exp))
+                && expires.is_none_or(|exp| now_ms < exp))
     }
 
     /// A store that has lost what we hold gets it back, unless somebody has something newer.
-    fn put_back(&self, seen: &Record, mut lower: Option<Version>) -> Result<Arc<Record>> {
-        if lower.is_none() && seen.version.generation > 0 {
-            std::thread::sleep(EMPTY_STORE_PAUSE);
+    fn put_back(&self, seen: &Record, mut older: Option<Version>) -> Result<Arc<Record>> {
+        if older.is_none() && seen.version.generation > 0 {
+            self.clock.sleep(EMPTY_STORE_PAUSE);
             match self.store.load()? {
-                Some(record) if record.version.generation >= seen.version.generation => return Ok(record),
-                other => lower = other.map(|record| record.version),
+                Some(record) if is_not_older(&record, seen) => return Ok(record),
+                other => older = other.map(|record| record.version),
             }
         }
         if seen.tokens.is_none() {
             return Err(no_token());
         }
-        let expected = lower.map_or(Expected::Nothing, Expected::Record);
+        let expected = older.map_or(Expected::Nothing, Expected::Record);
         match self.store.commit(expected, seen.clone())? {
             Commit::Done(record) | Commit::Outdated(record) => Ok(record),
         }
@@ -153,7 +172,7 @@ impl Renewal<'_> {
         let spends = fingerprint(refresh_token);
         let interrupted = present.notes.intent.clone().filter(|intent| intent.spends == spends);
         let begun_ms = self.clock.now().wall_ms;
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = deadline.saturating_duration_since(self.clock.instant());
         let intent = Intent {
             spends,
             begun_ms,
@@ -172,13 +191,25 @@ impl Renewal<'_> {
         };
         reach("answered");
         let record = self.received(present.version.session, tokens, Origin::Renewal);
-        match self.store.commit(Expected::Record(present.version), record.clone()) {
+        match self.commit_with_patience(present.version, &record, deadline) {
             Ok(Commit::Done(record)) => {
                 reach("committed");
                 Ok(Renewed::Made(record))
             }
             Ok(Commit::Outdated(newer)) => Ok(Renewed::Adopted(newer)),
             Err(error) => Ok(Renewed::Unsaved { record, seen: present.version, error }),
+        }
+    }
+
+    /// A store that is out of order for a moment must not cost the answer: nobody else has it.
+    fn commit_with_patience(&self, seen: Version, record: &Record, deadline: Instant) -> Result<Commit> {
+        let patience = deadline.min(self.clock.instant() + SHORTEST);
+        loop {
+            let outcome = self.store.commit(Expected::Record(seen), record.clone());
+            if outcome.is_ok() || self.clock.instant() + RETRY_PAUSE >= patience {
+                return outcome;
+            }
+            self.clock.sleep(RETRY_PAUSE);
         }
     }
 
@@ -224,7 +255,8 @@ impl Renewal<'_> {
         }
         let early_not_before_ms = self.clock.now().wall_ms.saturating_add(rest_ms(&error));
         let intent = match fate {
-            Fate::Unknown => Some(intent),
+            // It ends here: nobody has to wait for us.
+            Fate::Unknown => Some(Intent { deadline_ms: self.clock.now().wall_ms, ..intent }),
             Fate::Unspent => interrupted,
             Fate::Judged => None,
         };
@@ -247,6 +279,20 @@ impl Renewal<'_> {
             notes: Notes::default(),
         }
     }
+}
+
+/// Whether `record` is at least as new as `seen`. Another session is another login.
+fn is_not_older(record: &Record, seen: &Record) -> bool {
+    record.version.session != seen.version.session || record.version.generation >= seen.version.generation
+}
+
+/// How long to wait, at most for a moment, for somebody who may still be busy with the refresh token of `record`.
+fn others_pause(record: &Record, now_ms: i64) -> Option<Duration> {
+    let intent = record.notes.intent.as_ref()?;
+    let left_ms = u64::try_from(intent.deadline_ms.saturating_sub(now_ms)).ok().filter(|ms| *ms > 0)?;
+    let left = Duration::from_millis(left_ms);
+    // A clock that was set must not make anybody wait for hours.
+    (left <= LONGEST && intent.spends == fingerprint(record.tokens.refresh_token()?)).then(|| left.min(RETRY_PAUSE))
 }
 
 /// Names a refresh token without telling it.

@@ -172,33 +172,47 @@ impl Session {
 
     fn start(config: Config, tokens: Tokens, env: Option<&str>, clock: Clock) -> Result<Self> {
         let (env, host) = config.environment(env)?;
-        let platform = Platform::new(&config, host)?;
-        let policy = Policy { renew_before_ms: millis(config.renew_before), jitter: 1.0 - 0.1 * random::fraction() };
-        let record = Arc::new(Record {
+        let platform = Platform::new(&config, host, clock.clone())?;
+        let record = Record {
             version: Version { session: random::number(), generation: 0 },
             tokens,
             origin: Origin::Given,
             received: clock.now(),
             author: Author::here(),
             notes: Notes::default(),
-        });
+        };
         let codec = Codec { env: env.to_owned(), host: host.as_str().to_owned(), clock: clock.clone() };
         let store: Arc<dyn Store> = match &config.store {
-            StoreChoice::Memory => Arc::new(MemoryStore::new(Record::clone(&record))),
+            StoreChoice::Memory => Arc::new(MemoryStore::new(record.clone())),
             StoreChoice::File(path, lock) => Arc::new(FileStore::new(path.clone(), *lock, codec)),
             #[cfg(feature = "redis")]
             StoreChoice::Redis(url) => {
                 Arc::new(RedisStore::new(url.clone(), &config.trust, codec, config.connect_timeout))
             }
         };
-        let grant = Grant::new(record, 0, policy);
+        let (env, host) = (env.to_owned(), host.as_str().to_owned());
+        Ok(Self::assemble(config, env, host, platform, store, record, clock))
+    }
+
+    /// A session of these parts.
+    pub(crate) fn assemble(
+        config: Config,
+        env: String,
+        host: String,
+        platform: Platform,
+        store: Arc<dyn Store>,
+        record: Record,
+        clock: Clock,
+    ) -> Self {
+        let policy = Policy { renew_before_ms: millis(config.renew_before), jitter: 1.0 - 0.1 * random::fraction() };
+        let grant = Grant::new(Arc::new(record), 0, policy);
         if store.is_shared() {
             // What is stored goes before what was given: nothing is handed out unseen.
             grant.cool();
         }
-        Ok(Session {
-            env: env.to_owned(),
-            host: host.as_str().to_owned(),
+        Session {
+            env,
+            host,
             platform,
             clock,
             policy,
@@ -213,7 +227,7 @@ impl Session {
             counts: Counts::default(),
             store,
             config,
-        })
+        }
     }
 
     /// Logs in. On failure the session is as before.
@@ -269,7 +283,7 @@ impl Session {
             self.check_may_spend(&grant)?;
             match gate.turn_or_wait(deadline, |state| state.error_since(turns, scope)) {
                 Admission::Turn(turn) if self.is_current(&grant) => {
-                    self.renew(&turn, &grant, Wish { scope, is_early: false, deadline })?;
+                    self.renew(&turn, &grant, self.wish(scope, false, deadline))?;
                 }
                 Admission::Turn(_) => {}
                 Admission::Waited => Counts::add(&self.counts.joined),
@@ -324,7 +338,7 @@ impl Session {
                     {
                         // A failure costs nothing while the token is valid; the next round looks whether it still is.
                         let scope = grant.record.tokens.scope.as_deref();
-                        let _ = self.renew(&turn, &grant, Wish { scope, is_early: true, deadline });
+                        let _ = self.renew(&turn, &grant, self.wish(scope, true, deadline));
                     }
                 }
                 Need::Renewal => match self.must_renew(&grant, now, deadline) {
@@ -343,7 +357,7 @@ impl Session {
         match gate.turn_or_wait(deadline, |state| state.late_error(generation, now.mono_ms)) {
             Admission::Turn(turn) if self.is_current(grant) => {
                 let scope = grant.record.tokens.scope.as_deref();
-                self.renew(&turn, grant, Wish { scope, is_early: false, deadline })
+                self.renew(&turn, grant, self.wish(scope, false, deadline))
             }
             Admission::Turn(_) => Ok(()),
             Admission::Waited => {
@@ -534,8 +548,11 @@ impl Session {
 
     /// Makes `record` current, unless something newer is.
     fn install(&self, record: Arc<Record>) -> Arc<Grant> {
-        let iat_ms = record.tokens.token().and_then(|token| token::times(token).iat_ms);
-        self.drift.learn(record.origin, iat_ms, record.received.wall_ms, millis(self.config.clock_leeway));
+        // What another process received says nothing about this machine's clock.
+        if record.author == Author::here() {
+            let iat_ms = record.tokens.token().and_then(|token| token::times(token).iat_ms);
+            self.drift.learn(record.origin, iat_ms, record.received.wall_ms, millis(self.config.clock_leeway));
+        }
         let grant = Arc::new(Grant::new(record, self.drift.offset_ms(), self.policy));
         let mut present = self.current.load_full();
         // Another session is another login, whatever its number.
@@ -663,8 +680,12 @@ impl Session {
         Arc::ptr_eq(&self.current.load(), grant)
     }
 
+    fn wish<'a>(&self, scope: Option<&'a str>, is_early: bool, deadline: Instant) -> Wish<'a> {
+        Wish { scope, is_early, offset_ms: self.drift.offset_ms(), deadline }
+    }
+
     fn deadline(&self) -> Instant {
-        Instant::now() + self.config.timeout
+        self.clock.instant() + self.config.timeout
     }
 }
 

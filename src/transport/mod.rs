@@ -67,6 +67,24 @@ impl Failure {
     }
 }
 
+/// A way to the server and back.
+pub(crate) trait Exchange: Send + Sync {
+    /// Posts `body`, after a last look by `before`, and reads the whole answer before `deadline`.
+    fn post_json(
+        &self,
+        endpoint: &Endpoint,
+        body: &SecretBytes,
+        before: Option<BeforeSend>,
+        deadline: Instant,
+    ) -> std::result::Result<Answer, Failure>;
+
+    /// Gets what is at `endpoint`, before `deadline`.
+    fn get_json(&self, endpoint: &Endpoint, deadline: Instant) -> std::result::Result<Answer, Failure>;
+
+    /// Secrets of its own that a server's text may hold.
+    fn secrets(&self) -> Vec<&str>;
+}
+
 impl Transport {
     pub(crate) fn new(config: &Config) -> Self {
         let http = ureq::Agent::config_builder()
@@ -87,37 +105,6 @@ impl Transport {
             proxy: config.proxy.clone(),
             trust: config.trust.clone(),
             tls: OnceBox::new(),
-        }
-    }
-
-    /// Posts `body` and reads the whole answer before `deadline`.
-    pub(crate) fn post_json(
-        &self,
-        endpoint: &Endpoint,
-        body: &SecretBytes,
-        before: Option<BeforeSend>,
-        deadline: Instant,
-    ) -> std::result::Result<Answer, Failure> {
-        let request = Request::post(endpoint.uri())
-            .header(header::CONTENT_TYPE, "application/json")
-            .header(header::ACCEPT, "application/json")
-            .body(body.expose());
-        match request {
-            Ok(request) => self.exchange(endpoint, request, before, deadline),
-            Err(_) => Err(Failure::unsent(Error::new(Status::Internal, "the request could not be built"))),
-        }
-    }
-
-    /// Secrets of its own that a server's text may hold.
-    pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
-        self.proxy.secrets()
-    }
-
-    /// Gets what is at `endpoint`, before `deadline`.
-    pub(crate) fn get_json(&self, endpoint: &Endpoint, deadline: Instant) -> std::result::Result<Answer, Failure> {
-        match Request::get(endpoint.uri()).header(header::ACCEPT, "application/json").body(()) {
-            Ok(request) => self.exchange(endpoint, request, None, deadline),
-            Err(_) => Err(Failure::unsent(Error::new(Status::Internal, "the request could not be built"))),
         }
     }
 
@@ -166,6 +153,36 @@ impl Transport {
 
     fn tls(&self) -> Result<Arc<rustls::ClientConfig>> {
         self.tls.get_or_try_init(|| tls::client_config(&self.trust).map(|config| Box::new(Arc::new(config)))).cloned()
+    }
+}
+
+impl Exchange for Transport {
+    fn post_json(
+        &self,
+        endpoint: &Endpoint,
+        body: &SecretBytes,
+        before: Option<BeforeSend>,
+        deadline: Instant,
+    ) -> std::result::Result<Answer, Failure> {
+        let request = Request::post(endpoint.uri())
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::ACCEPT, "application/json")
+            .body(body.expose());
+        match request {
+            Ok(request) => self.exchange(endpoint, request, before, deadline),
+            Err(_) => Err(Failure::unsent(Error::new(Status::Internal, "the request could not be built"))),
+        }
+    }
+
+    fn secrets(&self) -> Vec<&str> {
+        self.proxy.secrets().collect()
+    }
+
+    fn get_json(&self, endpoint: &Endpoint, deadline: Instant) -> std::result::Result<Answer, Failure> {
+        match Request::get(endpoint.uri()).header(header::ACCEPT, "application/json").body(()) {
+            Ok(request) => self.exchange(endpoint, request, None, deadline),
+            Err(_) => Err(Failure::unsent(Error::new(Status::Internal, "the request could not be built"))),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
+use rustls::{AlertDescription, CertificateError, CipherSuite, ClientConfig, RootCertStore};
 
 use crate::config::Trust;
 use crate::error::{Error, Result, Status};
@@ -28,7 +28,11 @@ pub(crate) fn client_config(trust: &Trust) -> Result<ClientConfig> {
         Some(file) => from_ca_file(file)?,
         None => from_system(trust)?,
     };
-    let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+    let mut provider = rustls::crypto::ring::default_provider();
+    // A few kilobytes cost the same in any cipher, but memcheck can't follow AES-GCM in assembly, and would report errors
+    // in every program that logs in under it. Servers that insist on AES still get it.
+    provider.cipher_suites.sort_by_key(|suite| !is_chacha20(suite.suite()));
+    let builder = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_safe_default_protocol_versions()
         .map_err(|_| Error::new(Status::Internal, "TLS could not be set up"))?
         .with_root_certificates(roots);
@@ -45,6 +49,15 @@ pub(crate) fn client_config(trust: &Trust) -> Result<ClientConfig> {
     // A resumed session would tie two connections, or a parent and its forked child, together.
     config.resumption = Resumption::disabled();
     Ok(config)
+}
+
+fn is_chacha20(suite: CipherSuite) -> bool {
+    matches!(
+        suite,
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256
+            | CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
+            | CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
+    )
 }
 
 fn from_ca_file(file: &Path) -> Result<RootCertStore> {

@@ -14,12 +14,13 @@ use crate::random;
 
 /// A locked file.
 pub(super) struct Flock {
-    file: File,
+    /// Has forked children close their copy of the descriptor. Ahead of it: dropped first.
+    known: LockFd,
+    /// There until it is dropped.
+    file: Option<File>,
     found: Metadata,
     path: PathBuf,
     mark: ProcessMark,
-    /// Has forked children close their copy of the descriptor.
-    _known: LockFd,
 }
 
 impl Flock {
@@ -36,9 +37,9 @@ impl Flock {
             let (file, found) = directory.open_or_make(&path)?;
             // Ahead of the lock, so that no child is born with a copy that nobody knows of.
             let known = register_lock_fd(file.as_raw_fd());
-            let lock = Flock { file, found, path: path.clone(), mark: ProcessMark::current(), _known: known };
+            let lock = Flock { known, file: Some(file), found, path: path.clone(), mark: ProcessMark::current() };
             // Never a blocking lock: nothing could end that wait.
-            while let Err(error) = lock.file.try_lock() {
+            while let Err(error) = lock.file.as_ref().map_or(Ok(()), File::try_lock) {
                 match error {
                     TryLockError::WouldBlock => {}
                     TryLockError::Error(error) => return Err(failed("lock", &path, &error)),
@@ -74,7 +75,9 @@ impl Drop for Flock {
         // A lock belongs to all copies of a descriptor: unlocking in a child would take it from the parent. In the
         // parent it must not be left to a child that still has a copy.
         if self.is_of_this_process() {
-            let _ = self.file.unlock();
+            let _ = self.file.as_ref().map(File::unlock);
+        } else if self.known.is_closed() {
+            std::mem::forget(self.file.take());
         }
     }
 }
@@ -83,6 +86,6 @@ impl Drop for Flock {
 impl Flock {
     /// Another descriptor of the same lock, as a forked child has one.
     pub(super) fn copy(&self) -> File {
-        self.file.try_clone().unwrap()
+        self.file.as_ref().unwrap().try_clone().unwrap()
     }
 }

@@ -27,7 +27,9 @@ use crate::wiped_json::{Member, WipedJson, write_object};
 const SETTLED: Duration = Duration::from_secs(10);
 /// The pauses of one who waits for a lease.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+/// How long one who waits goes by what a client of a network file system remembers of a directory.
+const NEWS: Duration = Duration::from_secs(1);
 /// The term of a lease that can't be read.
 const UNKNOWN_TERM: Duration = Duration::from_secs(60);
 
@@ -40,12 +42,12 @@ pub(super) struct Leased {
 
 /// The current record.
 #[derive(Clone, Debug)]
-struct Present {
+pub(super) struct Present {
     /// The number of its file: its generation.
-    number: u64,
+    pub(super) number: u64,
     /// The number of its last note; 0 if there is none.
     note: u64,
-    record: Arc<Record>,
+    pub(super) record: Arc<Record>,
 }
 
 impl Leased {
@@ -58,7 +60,7 @@ impl Leased {
     }
 
     /// The current record; looked for with a list of all files, if there is no `hint`.
-    fn present(&self, hint: Option<&Present>) -> Result<Option<Present>> {
+    pub(super) fn present(&self, hint: Option<&Present>) -> Result<Option<Present>> {
         let mut hint = hint;
         for _ in 0..ATTEMPTS {
             let Some(number) = self.top_record(hint)? else {
@@ -169,7 +171,7 @@ impl Leased {
 
     /// Makes `written` the record after number `last`. All who come after the same one want the same number, and one
     /// gets it. False: somebody else did.
-    fn append(&self, written: &Temporary, last: Option<u64>, generation: u64) -> Result<bool> {
+    pub(super) fn append(&self, written: &Temporary, last: Option<u64>, generation: u64) -> Result<bool> {
         let number = last.map_or(0, |last| last.saturating_add(1));
         let path = self.directory().file(&names::record(number));
         if self.directory().link(written.path(), &path)? != Link::Made {
@@ -199,7 +201,10 @@ impl Leased {
 
     pub(super) fn lock(&self, term: Duration, wait_until: Option<Instant>) -> Result<Option<Arc<dyn Lock>>> {
         let mut wait = Wait { until: wait_until, pause: SHORTEST_PAUSE };
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
+            if attempt > 0 {
+                self.directory().time()?;
+            }
             let present = self.present(None)?;
             let version = present.map(|present| present.record.version);
             let generation = version.map_or(0, |version| version.generation);
@@ -234,11 +239,16 @@ impl Leased {
         if now > end {
             return Ok(Standing::Free);
         }
-        // Until then only its release or a new record end it; no need to ask for the time.
-        let until = Instant::now().checked_add(end.duration_since(now).unwrap_or_default());
+        // Until then only its release or a new record end it; no need to ask for the time, but now and then for news.
+        let mut asked = Instant::now();
+        let until = asked.checked_add(end.duration_since(now).unwrap_or_default());
         while until.is_some_and(|until| Instant::now() <= until) {
             if !wait.pause() {
                 return Ok(Standing::Held);
+            }
+            if asked.elapsed() > NEWS {
+                self.directory().time()?;
+                asked = Instant::now();
             }
             let present = self.load()?;
             if self.is_there(&names::released(number))?
@@ -251,7 +261,7 @@ impl Leased {
     }
 
     /// Takes the lease of this number, if nobody else does.
-    fn take(&self, number: Numbered, version: Option<Version>, term: Duration) -> Result<Option<Lease>> {
+    pub(super) fn take(&self, number: Numbered, version: Option<Version>, term: Duration) -> Result<Option<Lease>> {
         let path = self.directory().file(&names::lease(number));
         let written = self.directory().write(self.directory().unique(), write_term(term)?.expose())?;
         let found = self.directory().look_at(written.path())?;
@@ -317,7 +327,7 @@ impl Wait {
 }
 
 /// The renewal lock of one record, until its end by the clock of whoever keeps the files.
-struct Lease {
+pub(super) struct Lease {
     number: Numbered,
     found: Metadata,
     end: SystemTime,
@@ -362,11 +372,11 @@ impl Lock for Lease {
         // First of all, since it has the client of a network file system ask the server about the others.
         let now = self.leased.directory().time()?;
         let is_in_time = now.checked_add(rest).is_some_and(|then| then <= self.end);
-        let next = (self.number.0, self.number.1.saturating_add(1));
+        let (generation, attempt) = self.number;
         let present = self.leased.present(None)?.map(|present| present.record.version);
         Ok(is_in_time
             && present == self.version
-            && !self.leased.is_there(&names::lease(next))?
+            && Listing::highest(&self.leased.list()?.leases, generation) == attempt
             && !self.leased.is_there(&names::released(self.number))?
             && self.is_mine()?)
     }
@@ -409,8 +419,10 @@ fn tidy(directory: &Directory, listing: &Listing) -> Result<()> {
     let notes: Vec<u64> =
         listing.notes.range((generation, 2)..=(generation, u64::MAX)).map(|(_, number)| *number).collect();
     let with_next = |numbers: &[u64], name: &dyn Fn(u64) -> String| {
-        let old = numbers.windows(2).filter(|pair| numbers.last().is_some_and(|top| pair[0].saturating_add(2) <= *top));
-        old.map(|pair| (name(pair[0]), name(pair[1]))).collect::<Vec<_>>()
+        let top = numbers.last().copied().unwrap_or(0);
+        let pairs = numbers.iter().zip(numbers.iter().skip(1));
+        let old = pairs.filter(|(number, _)| number.saturating_add(2) <= top);
+        old.map(|(number, next)| (name(*number), name(*next))).collect::<Vec<_>>()
     };
     let in_order =
         [with_next(&records, &names::record), with_next(&notes, &|number| names::note((generation, number)))];

@@ -2,6 +2,18 @@
 //!
 //! With `flock` the record is one file that is replaced; with leases every record, note and lease is a file of its own
 //! with a number in its name, made by `link`, which gives each name once. No file ever changes under its name.
+//!
+//! | name | what it is |
+//! |---|---|
+//! | `PATH.method` | `flock` or `lease`: how all who come have to lock |
+//! | `PATH` | flock: the record |
+//! | `PATH.lock`, `PATH.write` | flock: locked for a renewal, and for a write; never removed |
+//! | `PATH.tmp`, `PATH.next` | flock: the next record, under the lock for writes, and reserved under the one for renewals |
+//! | `PATH.gG` | lease: the record of generation G |
+//! | `PATH.n.G.N` | lease: its notes; the highest N counts |
+//! | `PATH.lease.G.A`, `….free` | lease: the renewal lock of generation G, attempt A; that it was given back |
+//! | `PATH.tmp.G.A` | lease: the next record, reserved by the holder of that lease |
+//! | `PATH.tmp.RANDOM` | lease: everything else before it gets its name |
 #![forbid(unsafe_code)]
 
 mod directory;

@@ -14,6 +14,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::super::codec::tests::{codec, record};
+use super::flock::Flock;
 use super::*;
 use crate::error::Status;
 use crate::random;
@@ -361,8 +362,7 @@ fn what_the_dead_left_is_removed() {
     place.age(".tmp.00112233445566ff");
     drop(lock(&store));
     let after = place.suffixes();
-    let expected =
-        [".g0", ".method", ".lease.0.2", ".lease.0.2.free", ".lease.0.3", ".lease.0.3.free", ".tmp.mine"];
+    let expected = [".g0", ".method", ".lease.0.2", ".lease.0.2.free", ".lease.0.3", ".lease.0.3.free", ".tmp.mine"];
     assert_eq!(after, names(&expected));
 }
 
@@ -458,6 +458,21 @@ fn who_slept_over_many_generations_gets_no_number_twice() {
     assert_eq!(version(&sleeper).generation, 5);
     assert!(!sleeper.note(seen.record.version, &intent("b")).unwrap());
     assert_eq!(store.load().unwrap().unwrap().notes, Notes::default());
+}
+
+#[test]
+fn who_slept_over_many_leases_holds_none() {
+    let place = Place::new();
+    let (store, sleeper) = (place.store(LockChoice::Lease), place.store(LockChoice::Lease));
+    for _ in 0..9 {
+        drop(lock(&store));
+    }
+    let held = lock(&store);
+    assert!(!place.suffixes().contains(".lease.0.2"));
+    assert!(sleeper.leased.take((0, 2), None, LONG).unwrap().is_none());
+    assert!(!place.suffixes().contains(".lease.0.2"));
+    assert!(sleeper.leased.take((0, 10), None, LONG).unwrap().is_none());
+    assert!(held.is_held(Duration::ZERO).unwrap());
 }
 
 #[test]
@@ -670,30 +685,53 @@ fn what_is_no_record_of_ours_is_never_overwritten() {
     assert_eq!(place.suffixes(), names(&[""]));
 }
 
+/// Does `work` on a file system of its own. False: that is not allowed here.
+fn on(kind: &str, options: &str, work: impl FnOnce(&Place) + std::panic::UnwindSafe) -> bool {
+    let place = Place::new();
+    let mount = Command::new("mount").args(["-t", kind, "-o", options, "none"]).arg(&place.0).output();
+    if !mount.is_ok_and(|output| output.status.success()) {
+        println!("not tested: a {kind} can't be mounted here");
+        return false;
+    }
+    let outcome = std::panic::catch_unwind(|| work(&place));
+    assert!(Command::new("umount").arg(&place.0).status().unwrap().success());
+    outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    true
+}
+
+#[test]
+fn an_unknown_file_system_gets_leases() {
+    on("ramfs", "mode=700", |place| {
+        let flock = place.store(LockChoice::Flock);
+        assert!(refusal(flock.lock(LONG, None)).contains("can't be relied upon"));
+        assert!(place.suffixes().is_empty());
+        let store = place.store(LockChoice::Auto);
+        assert_eq!(store.lock_kind(), "lease");
+        drop(lock(&store));
+        assert_eq!(fs::read_to_string(place.file(".method")).unwrap(), "lease\n");
+        // Nor does it help that others made it so.
+        fs::write(place.file(".method"), "flock\n").unwrap();
+        assert!(refusal(place.store(LockChoice::Auto).load()).contains("can't be relied upon"));
+    });
+}
+
 #[test]
 fn a_full_disk_shows_before_it_is_too_late() {
-    if !nix::unistd::geteuid().is_root() {
-        println!("not root: a full disk is not tested");
-        return;
-    }
+    let fill = |place: &Place| {
+        let mut filler = fs::File::options().create(true).append(true).open(place.file("-filler")).unwrap();
+        while filler.write_all(&[1; 4096]).is_ok() {}
+    };
     for choice in BOTH {
-        let place = Place::new();
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=256k,mode=700", "none"]).arg(&place.0).output();
-        if !mount.is_ok_and(|output| output.status.success()) {
-            println!("mount is not allowed here: a full disk is not tested");
-            return;
-        }
-        let outcome = std::panic::catch_unwind(|| {
+        let is_tested = on("tmpfs", "size=256k,mode=700", |place| {
             let store = place.store(choice);
             store.commit(Expected::Nothing, record(1, 0)).unwrap();
             let held = lock(&store);
             store.prepare().unwrap();
-            let mut filler = fs::File::create(place.file("-filler")).unwrap();
-            while filler.write_all(&[1; 4096]).is_ok() {}
+            fill(place);
             // What was prepared is enough.
             assert!(is_done(&store.commit(Expected::Record(record(1, 0).version), record(1, 1)).unwrap()));
             drop(held);
-            while filler.write_all(&[1; 4096]).is_ok() {}
+            fill(place);
             // Nothing more goes, and nothing is lost or left.
             let before = place.suffixes();
             let full = [
@@ -702,7 +740,7 @@ fn a_full_disk_shows_before_it_is_too_late() {
             ];
             assert!(full.iter().all(|message| message.contains("make room")), "{full:?}");
             match store.lock(LONG, None) {
-                // An empty lock file needs no room.
+                // A lock file that is there needs no room.
                 Ok(held) => {
                     assert!(held.is_some());
                     assert!(refusal(store.prepare()).contains("make room"));
@@ -714,8 +752,9 @@ fn a_full_disk_shows_before_it_is_too_late() {
             fs::remove_file(place.file("-filler")).unwrap();
             assert!(is_done(&store.commit(Expected::Anything, record(1, 2)).unwrap()));
         });
-        assert!(Command::new("umount").arg(&place.0).status().unwrap().success());
-        outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        if !is_tested {
+            return;
+        }
     }
 }
 
@@ -841,7 +880,8 @@ fn player() {
             assert!(!held.is_held(&store.base.directory).unwrap());
             assert!(lock.as_ref().is_none_or(|lock| !lock.is_held(Duration::ZERO).unwrap()));
             assert!(store.base.held().is_none());
-            let before: Vec<_> = fs::read_dir(path.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name()).collect();
+            let before: Vec<_> =
+                fs::read_dir(path.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name()).collect();
             drop(held);
             drop(lock);
             let after: Vec<_> = fs::read_dir(path.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name()).collect();

@@ -74,6 +74,16 @@ pub(super) fn of_io(place: &str, error: &std::io::Error) -> Error {
     }
 }
 
+/// The same, before TLS is settled: a server that does not know it may wait for more of what it takes for a command.
+pub(super) fn of_handshake(place: &str, error: &std::io::Error) -> Error {
+    match error.kind() {
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => {
+            passing(place, "gave no answer in time; does it speak TLS, or is it redis://?")
+        }
+        _ => of_io(place, error),
+    }
+}
+
 /// TLS failed.
 pub(super) fn of_tls(place: &str, error: &rustls::Error) -> Error {
     match error {

@@ -81,7 +81,7 @@ impl Server {
         let mut connection =
             ClientConnection::new(config.clone(), name).map_err(|error| fault::of_tls(&place, &error))?;
         while connection.is_handshaking() {
-            connection.complete_io(&mut wire).map_err(|error| fault::of_io(&place, &error))?;
+            connection.complete_io(&mut wire).map_err(|error| fault::of_handshake(&place, &error))?;
         }
         Ok(Line { place, stream: Stream::Tls(Box::new(StreamOwned::new(connection, wire))), broken: None })
     }

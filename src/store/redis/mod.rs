@@ -92,15 +92,7 @@ pub(crate) struct RedisStore {
 }
 
 impl RedisStore {
-    /// For the config's URL; nothing is sent before the store is used. `connect_timeout` bounds each piece of work, and
-    /// so do five seconds.
-    pub(crate) fn parse(url: &str, trust: &Trust, codec: Codec, connect_timeout: Duration) -> Result<Self> {
-        let url =
-            RedisUrl::parse(url).map_err(|why| Error::new(Status::Config, format!("config key \"store\" {why}")))?;
-        Ok(Self::new(url, trust, codec, connect_timeout))
-    }
-
-    /// For a URL that was read already.
+    /// Nothing is sent before the store is used. `connect_timeout` bounds each piece of work, and so do five seconds.
     pub(crate) fn new(url: RedisUrl, trust: &Trust, codec: Codec, connect_timeout: Duration) -> Self {
         let record_key = url.record_key();
         let server = Arc::new(Server::new(url, trust.clone()));

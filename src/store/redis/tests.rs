@@ -21,11 +21,15 @@ fn store(url: &str) -> RedisStore {
 }
 
 fn store_that_trusts(url: &str, trust: &Trust) -> RedisStore {
-    RedisStore::parse(url, trust, codec(), Duration::from_secs(10)).unwrap()
+    patient_store(url, trust, Duration::from_secs(10))
 }
 
 fn hasty_store(url: &str) -> RedisStore {
-    RedisStore::parse(url, &Trust::default(), codec(), PATIENCE).unwrap()
+    patient_store(url, &Trust::default(), PATIENCE)
+}
+
+fn patient_store(url: &str, trust: &Trust, connect_timeout: Duration) -> RedisStore {
+    RedisStore::new(RedisUrl::parse(url).unwrap(), trust, codec(), connect_timeout)
 }
 
 fn version(session: u64, generation: u64) -> Version {
@@ -457,19 +461,17 @@ fn tls_with_a_ca_of_its_own() {
     refused(&store_that_trusts(&server.tls_url(), &trust("other-ca.pem")), "unknown issuer", false);
     let other_name = server.tls_url().replace("127.0.0.1", "localhost");
     refused(&store_that_trusts(&other_name, &trust("ca.pem")), "for another host", false);
-    let plain_port = server.url().replace("redis:", "rediss:");
-    refused(&store_that_trusts(&plain_port, &trust("ca.pem")), "", true);
-    let tls_port = server.tls_url().replace("rediss:", "redis:");
-    for error in refusals(&store_that_trusts(&tls_port, &trust("ca.pem"))) {
-        assert_eq!(error.status(), Status::Store, "{error}");
-    }
+    let hasty = |url: &str| patient_store(url, &trust("ca.pem"), PATIENCE);
+    let error = hasty(&server.url().replace("redis:", "rediss:")).load().unwrap_err();
+    assert!(error.status() == Status::Store && error.message().contains("redis://?"), "{error}");
+    let error = hasty(&server.tls_url().replace("rediss:", "redis:")).load().unwrap_err();
+    assert_eq!(error.status(), Status::Store, "{error}");
     let no_file = store_that_trusts(&server.tls_url(), &trust("missing.pem"));
     assert_eq!(no_file.load().unwrap_err().status(), Status::Config);
     // Bounded here too.
     server.suspend();
     let begun = Instant::now();
-    let hasty = RedisStore::parse(&server.tls_url(), &trust("ca.pem"), codec(), PATIENCE).unwrap();
-    assert!(hasty.load().unwrap_err().message().contains("no answer in time"));
+    assert!(hasty(&server.tls_url()).load().unwrap_err().message().contains("no answer in time"));
     assert!(begun.elapsed() < PATIENCE * 3);
     server.resume();
 }
@@ -720,7 +722,8 @@ fn trickle(socket: &mut std::net::TcpStream, byte: &mut [u8]) -> bool {
 #[test]
 fn a_bad_url_is_a_fault_of_the_config() {
     for url in ["redis://u:canary@", "redis://h?canary=1", "rediss://:canary@h:0", "redis://h/canary"] {
-        let error = RedisStore::parse(url, &Trust::default(), codec(), TERM).unwrap_err();
+        let config = serde_json::json!({ "store": url }).to_string();
+        let error = crate::Config::load(Some(&config), &crate::Surroundings::default()).err().expect("an error");
         assert_eq!(error.status(), Status::Config);
         assert!(error.message().contains("\"store\"") && !error.message().contains("canary"), "{error}");
     }

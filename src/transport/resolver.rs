@@ -2,12 +2,8 @@
 #![forbid(unsafe_code)]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-<<<<<<< HEAD
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-use std::time::Duration;
-=======
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
->>>>>>> main
+use std::time::Duration;
 
 use nix::sys::signal::{SigSet, SigmaskHow};
 use ureq::http::Uri;
@@ -42,7 +38,6 @@ impl UreqResolver for Resolver {
     }
 }
 
-<<<<<<< HEAD
 /// Why a name has no addresses.
 #[derive(Debug)]
 pub(crate) enum Unresolved {
@@ -65,14 +60,9 @@ pub(crate) fn addresses(host: &str, port: u16, within: Duration) -> Result<Vec<S
 }
 
 fn ask_system(host: &str, port: u16, within: Duration) -> Result<Vec<SocketAddr>, Unresolved> {
-    let (answer, wait) = sync_channel(1);
-    let host = host.to_owned();
-=======
-fn ask_system(host: &str, port: u16, timeout: NextTimeout) -> Result<Vec<SocketAddr>, ureq::Error> {
     // A channel would do, but what waits in one leaves a handle of its thread behind, which memcheck reports as lost.
     let answer = Arc::new((Mutex::new(None), Condvar::new()));
     let (host, thread_answer) = (host.to_owned(), answer.clone());
->>>>>>> main
     // The thread inherits the mask: the host program's signals are not for it.
     let previous = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
     let thread = std::thread::Builder::new().name("gcauth-resolver".into()).stack_size(256 * 1024).spawn(move || {
@@ -84,23 +74,15 @@ fn ask_system(host: &str, port: u16, timeout: NextTimeout) -> Result<Vec<SocketA
         // Restoring a mask that was just read can't fail.
         let _ = previous.thread_set_mask();
     }
-<<<<<<< HEAD
     thread.map_err(Unresolved::NoThread)?;
-    match wait.recv_timeout(within) {
-        Ok(Ok(addresses)) => Ok(addresses),
-        Err(RecvTimeoutError::Timeout) => Err(Unresolved::TooLate),
-        Ok(Err(_)) | Err(RecvTimeoutError::Disconnected) => Err(Unresolved::Unknown),
-=======
-    thread?;
     let waiting = answer.0.lock().unwrap_or_else(PoisonError::into_inner);
     let (mut found, _) = answer
         .1
-        .wait_timeout_while(waiting, *timeout.after, |found| found.is_none())
+        .wait_timeout_while(waiting, within, |found| found.is_none())
         .unwrap_or_else(PoisonError::into_inner);
     match found.take() {
         Some(Ok(addresses)) => Ok(addresses),
-        Some(Err(_)) => Err(ureq::Error::HostNotFound),
-        None => Err(ureq::Error::Timeout(timeout.reason)),
->>>>>>> main
+        Some(Err(_)) => Err(Unresolved::Unknown),
+        None => Err(Unresolved::TooLate),
     }
 }

@@ -121,6 +121,10 @@ impl Tokens {
 impl Author {
     /// This process.
     pub(crate) fn here() -> Self {
+        #[cfg(test)]
+        if let Some(author) = crate::simulation::author() {
+            return author;
+        }
         let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
         Author { host: host.unwrap_or_else(|| "unknown".to_owned()), pid: std::process::id() }
     }

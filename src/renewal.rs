@@ -28,6 +28,8 @@ const SEND_MARGIN: Duration = Duration::from_secs(2);
 /// How long we wait for somebody else to bring back a store that has come back empty.
 const EMPTY_STORE_PAUSE: Duration = Duration::from_secs(2);
 
+/// How long to wait for the lock between two looks at the record.
+const WAIT_SLICE: Duration = Duration::from_millis(500);
 /// How long to wait for what may come any moment.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
@@ -60,36 +62,51 @@ pub(crate) enum Renewed {
     /// Somebody else is at it, or asked everybody to wait.
     Held,
     /// We have this record, and the store could not take it.
-    Unsaved { record: Record, seen: Version, error: Error },
+    Unsaved { record: Box<Record>, seen: Version, error: Error },
 }
 
 impl Renewal<'_> {
     /// The record after `seen`. `rest_ms` says how long early renewals rest after this error.
     pub(crate) fn run(&self, seen: &Record, wish: Wish, rest_ms: impl Fn(&Error) -> i64) -> Result<Renewed> {
         let floor = SHORTEST.min(self.timeout / 2);
+        let latest = wish.deadline.checked_sub(floor);
+        let Some(latest) = latest.filter(|latest| self.clock.instant() <= *latest) else {
+            return Err(Error::new(Status::Timeout, "timeout_ms leaves too little time to begin a renewal"));
+        };
         loop {
-            let budget = wish.deadline.saturating_duration_since(self.clock.instant()).min(LONGEST);
-            if budget < floor {
-                return Err(Error::new(Status::Timeout, "timeout_ms leaves too little time to begin a renewal"));
+            let now = self.clock.instant();
+            if now > latest {
+                return Err(lock_timeout());
             }
-            let wait_until = if wish.is_early { None } else { wish.deadline.checked_sub(floor) };
+            // Most who come have only to look: the lock is for the one who renews.
+            if let Some(present) = self.store.load()?
+                && let Some(look) = self.look(&present, seen, wish)
+            {
+                return Ok(look);
+            }
+            let budget = wish.deadline.saturating_duration_since(now).min(LONGEST);
+            // In slices, so that what the holder achieves is seen by all who wait, and not by one after the other.
+            let wait_until = (!wish.is_early).then(|| latest.min(now + WAIT_SLICE));
             let Some(lock) = self.store.lock(budget + LOCK_MARGIN, wait_until)? else {
-                return if wish.is_early { Ok(Renewed::Held) } else { Err(lock_timeout()) };
+                if wish.is_early {
+                    return Ok(Renewed::Held);
+                }
+                continue;
             };
             reach("locked");
             let deadline = wish.deadline.min(self.clock.instant() + budget);
             let present = match self.store.load()? {
                 Some(present) if is_not_older(&present, seen) => present,
-                older => self.put_back(seen, older.map(|record| record.version))?,
+                older => {
+                    self.put_back(seen, older.map(|record| record.version))?;
+                    // The lock was for what stood there before.
+                    continue;
+                }
             };
-            if present.version != seen.version && self.is_usable(&present, wish) {
-                return Ok(Renewed::Adopted(present));
+            if let Some(look) = self.look(&present, seen, wish) {
+                return Ok(look);
             }
-            let now_ms = self.clock.now().wall_ms;
-            if wish.is_early && now_ms < present.notes.early_not_before_ms {
-                return Ok(Renewed::Held);
-            }
-            let Some(pause) = others_pause(&present, now_ms) else {
+            let Some(pause) = others_pause(&present, self.clock.now().wall_ms) else {
                 return self.spend(&present, lock, wish.scope, deadline, rest_ms);
             };
             // Somebody gave the lock back with an answer in hand that the store did not take. They get time for it.
@@ -97,11 +114,16 @@ impl Renewal<'_> {
             if wish.is_early {
                 return Ok(Renewed::Held);
             }
-            if self.clock.instant() + pause + floor > wish.deadline {
-                return Err(lock_timeout());
-            }
             self.clock.sleep(pause);
         }
+    }
+
+    /// What a look at the record is enough for, if it is.
+    fn look(&self, present: &Arc<Record>, seen: &Record, wish: Wish) -> Option<Renewed> {
+        if present.version != seen.version && is_not_older(present, seen) && self.is_usable(present, wish) {
+            return Some(Renewed::Adopted(present.clone()));
+        }
+        (wish.is_early && self.clock.now().wall_ms < present.notes.early_not_before_ms).then_some(Renewed::Held)
     }
 
     /// Logs in by `login`, under the lock of the store.
@@ -120,7 +142,7 @@ impl Renewal<'_> {
         let record = self.received(session, login()?, Origin::Login);
         match self.store.commit(Expected::Anything, record.clone()) {
             Ok(Commit::Done(record) | Commit::Outdated(record)) => Ok(Renewed::Made(record)),
-            Err(error) => Ok(Renewed::Unsaved { record, seen, error }),
+            Err(error) => Ok(Renewed::Unsaved { record: Box::new(record), seen, error }),
         }
     }
 
@@ -142,11 +164,11 @@ impl Renewal<'_> {
     }
 
     /// A store that has lost what we hold gets it back, unless somebody has something newer.
-    fn put_back(&self, seen: &Record, mut older: Option<Version>) -> Result<Arc<Record>> {
+    fn put_back(&self, seen: &Record, mut older: Option<Version>) -> Result<()> {
         if older.is_none() && seen.version.generation > 0 {
             self.clock.sleep(EMPTY_STORE_PAUSE);
             match self.store.load()? {
-                Some(record) if is_not_older(&record, seen) => return Ok(record),
+                Some(record) if is_not_older(&record, seen) => return Ok(()),
                 other => older = other.map(|record| record.version),
             }
         }
@@ -154,9 +176,7 @@ impl Renewal<'_> {
             return Err(no_token());
         }
         let expected = older.map_or(Expected::Nothing, Expected::Record);
-        match self.store.commit(expected, seen.clone())? {
-            Commit::Done(record) | Commit::Outdated(record) => Ok(record),
-        }
+        self.store.commit(expected, seen.clone()).map(drop)
     }
 
     /// Spends the refresh token of `present`: intent, request, record.
@@ -197,7 +217,7 @@ impl Renewal<'_> {
                 Ok(Renewed::Made(record))
             }
             Ok(Commit::Outdated(newer)) => Ok(Renewed::Adopted(newer)),
-            Err(error) => Ok(Renewed::Unsaved { record, seen: present.version, error }),
+            Err(error) => Ok(Renewed::Unsaved { record: Box::new(record), seen: present.version, error }),
         }
     }
 
@@ -271,7 +291,8 @@ impl Renewal<'_> {
 
     fn received(&self, session: u64, tokens: Tokens, origin: Origin) -> Record {
         Record {
-            version: Version { session, generation: 0 },
+            // What the store numbers its first record at least.
+            version: Version { session, generation: 1 },
             tokens,
             origin,
             received: self.clock.now(),

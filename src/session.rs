@@ -250,7 +250,7 @@ impl Session {
         self.is_read.store(true, Ordering::Release);
         match began {
             Renewed::Unsaved { record, seen, error } => {
-                self.keep_unsaved(record, seen);
+                self.keep_unsaved(*record, seen);
                 Err(error)
             }
             Renewed::Made(record) | Renewed::Adopted(record) => {
@@ -324,7 +324,12 @@ impl Session {
         loop {
             let grant = self.current.load_full();
             let now = self.clock.now();
-            match self.need(&grant, now)? {
+            let need = match self.need(&grant, now) {
+                Ok(need) => need,
+                Err(_) if self.has_changed(&grant, now)? => continue,
+                Err(error) => return Err(error),
+            };
+            match need {
                 Need::Nothing => return Ok(grant),
                 Need::EarlyRenewal => {
                     if !may_try_early || !self.may_look(now) {
@@ -365,15 +370,8 @@ impl Session {
                 Ok(())
             }
             // Another process may have had more luck meanwhile.
-            Admission::Held(error) => {
-                if self.store.is_shared() && self.may_look(now) {
-                    self.read_store()?;
-                    if !self.is_current(grant) {
-                        return Ok(());
-                    }
-                }
-                Err(error)
-            }
+            Admission::Held(_) if self.has_changed(grant, now)? => Ok(()),
+            Admission::Held(error) => Err(error),
         }
     }
 
@@ -454,7 +452,7 @@ impl Session {
                     Counts::add(&self.counts.adopted);
                     self.install(record)
                 }
-                Renewed::Unsaved { record, seen, error: _ } => self.keep_unsaved(record, seen),
+                Renewed::Unsaved { record, seen, error: _ } => self.keep_unsaved(*record, seen),
             };
             if grant.record.tokens.bearer().is_none() {
                 return Err(no_token());
@@ -493,6 +491,15 @@ impl Session {
         }
         self.is_read.store(true, Ordering::Release);
         Ok(())
+    }
+
+    /// Whether the store has something else than `grant` by now, if it is time to look.
+    fn has_changed(&self, grant: &Arc<Grant>, now: Now) -> Result<bool> {
+        if !self.store.is_shared() || !self.may_look(now) {
+            return Ok(false);
+        }
+        self.read_store()?;
+        Ok(!self.is_current(grant))
     }
 
     /// Whether it is time to look into the store again; the next look is some time off then.
@@ -592,6 +599,11 @@ impl Session {
     /// What is there, expired or not. Never renews; a shared store that nobody has read yet is read first.
     pub fn current(&self) -> Result<Current> {
         self.read_once()?;
+        let grant = self.current.load_full();
+        if grant.record.tokens.is_none() {
+            // Somebody may have logged in meanwhile.
+            self.has_changed(&grant, self.clock.now())?;
+        }
         Ok(Current(self.current.load()))
     }
 

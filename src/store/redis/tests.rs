@@ -723,7 +723,7 @@ fn trickle(socket: &mut std::net::TcpStream, byte: &mut [u8]) -> bool {
 fn a_bad_url_is_a_fault_of_the_config() {
     for url in ["redis://u:canary@", "redis://h?canary=1", "rediss://:canary@h:0", "redis://h/canary"] {
         let config = serde_json::json!({ "store": url }).to_string();
-        let error = crate::Config::load(Some(&config), &crate::Surroundings::default()).err().expect("an error");
+        let error = crate::Config::load(Some(&config), &crate::Surroundings::default()).expect_err("an error");
         assert_eq!(error.status(), Status::Config);
         assert!(error.message().contains("\"store\"") && !error.message().contains("canary"), "{error}");
     }

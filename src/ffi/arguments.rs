@@ -57,9 +57,8 @@ pub(super) struct TextOut {
 }
 
 impl TextOut {
-    /// Checks the three arguments before any work is done.
-    #[inline]
-    pub(super) fn new(buf: *mut c_char, buf_size: usize, out_size: *mut usize) -> Result<Self> {
+    /// Checks the three arguments before any work is done. They must stay good for as long as this lives.
+    pub(super) unsafe fn new(buf: *mut c_char, buf_size: usize, out_size: *mut usize) -> Result<Self> {
         let out = TextOut { buf: NonNull::new(buf.cast()), buf_size, out_size: NonNull::new(out_size) };
         match (out.buf, out.out_size) {
             (None, _) if buf_size > 0 => Err(Error::new(Status::InvalidArgument, "buf is NULL, but buf_size is not 0")),
@@ -69,11 +68,11 @@ impl TextOut {
     }
 
     /// Writes `text` and a NUL, or only the size when it does not fit.
-    pub(super) unsafe fn write(&self, text: &str) -> Result<()> {
+    pub(super) fn write(&self, text: &str) -> Result<()> {
         let size = text.len() + 1;
         let out_size = self.out_size.map_or(std::ptr::null_mut(), NonNull::as_ptr);
         let buf = self.buf.map_or(std::ptr::null_mut(), |buf| buf.as_ptr().cast());
-        // SAFETY: the pointers are the caller's.
+        // SAFETY: whoever made this promised that the pointers are good.
         unsafe {
             if write_if_it_fits(text, buf, self.buf_size, out_size) {
                 return Ok(());

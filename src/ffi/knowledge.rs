@@ -6,6 +6,8 @@ use super::arguments::{TextOut, optional, session, target, write_if_it_fits};
 use super::guard::guard;
 use super::handle::gc_auth_t;
 use super::last_error;
+use crate::error::Result;
+use crate::session::Session;
 use crate::status::{GC_AUTH_OK, gc_auth_status_t};
 
 /// The token to send, as `Bearer <token>`, ready for an Authorization header, renewed if it is time to. Call it before
@@ -107,11 +109,7 @@ pub unsafe extern "C" fn gc_auth_token(
     out_size: *mut usize,
 ) -> gc_auth_status_t {
     // SAFETY: handle and outputs are as the header asks for.
-    guard(|| unsafe {
-        let session = session(auth)?;
-        let out = TextOut::new(buf, buf_size, out_size)?;
-        out.write(session.current()?.token()?)
-    })
+    unsafe { text(auth, buf, buf_size, out_size, |session, out| out.write(session.current()?.token()?)) }
 }
 
 /// The refresh token as it is. Keep it secret; it is good for one use.
@@ -131,11 +129,7 @@ pub unsafe extern "C" fn gc_auth_refresh_token(
     out_size: *mut usize,
 ) -> gc_auth_status_t {
     // SAFETY: handle and outputs are as the header asks for.
-    guard(|| unsafe {
-        let session = session(auth)?;
-        let out = TextOut::new(buf, buf_size, out_size)?;
-        out.write(session.current()?.refresh_token()?)
-    })
+    unsafe { text(auth, buf, buf_size, out_size, |session, out| out.write(session.current()?.refresh_token()?)) }
 }
 
 /// The token type: `Bearer`, unless the server's answer said otherwise.
@@ -156,11 +150,7 @@ pub unsafe extern "C" fn gc_auth_token_type(
     out_size: *mut usize,
 ) -> gc_auth_status_t {
     // SAFETY: handle and outputs are as the header asks for.
-    guard(|| unsafe {
-        let session = session(auth)?;
-        let out = TextOut::new(buf, buf_size, out_size)?;
-        out.write(session.current()?.token_type())
-    })
+    unsafe { text(auth, buf, buf_size, out_size, |session, out| out.write(session.current()?.token_type())) }
 }
 
 /// The name of the environment in use, for example `prod`.
@@ -179,10 +169,7 @@ pub unsafe extern "C" fn gc_auth_env(
     out_size: *mut usize,
 ) -> gc_auth_status_t {
     // SAFETY: handle and outputs are as the header asks for.
-    guard(|| unsafe {
-        let session = session(auth)?;
-        TextOut::new(buf, buf_size, out_size)?.write(session.env())
-    })
+    unsafe { text(auth, buf, buf_size, out_size, |session, out| out.write(session.env())) }
 }
 
 /// The base URL of the environment in use, as the config has it.
@@ -201,10 +188,7 @@ pub unsafe extern "C" fn gc_auth_host(
     out_size: *mut usize,
 ) -> gc_auth_status_t {
     // SAFETY: handle and outputs are as the header asks for.
-    guard(|| unsafe {
-        let session = session(auth)?;
-        TextOut::new(buf, buf_size, out_size)?.write(session.host())
-    })
+    unsafe { text(auth, buf, buf_size, out_size, |session, out| out.write(session.host())) }
 }
 
 /// The payload of the current token: a JSON object in compact form, members in the token's own order, numbers in their
@@ -228,11 +212,7 @@ pub unsafe extern "C" fn gc_auth_decoded_token(
     out_size: *mut usize,
 ) -> gc_auth_status_t {
     // SAFETY: handle and outputs are as the header asks for.
-    guard(|| unsafe {
-        let session = session(auth)?;
-        let out = TextOut::new(buf, buf_size, out_size)?;
-        out.write(session.current()?.payload()?.as_json())
-    })
+    unsafe { text(auth, buf, buf_size, out_size, |session, out| out.write(session.current()?.payload()?.as_json())) }
 }
 
 /// The payload of the current token, in the form of gc_auth_decoded_token(): with a key only if the token verifies.
@@ -297,11 +277,7 @@ pub unsafe extern "C" fn gc_auth_verify(
     out_size: *mut usize,
 ) -> gc_auth_status_t {
     // SAFETY: handle and outputs are as the header asks for.
-    guard(|| unsafe {
-        let session = session(auth)?;
-        let out = TextOut::new(buf, buf_size, out_size)?;
-        out.write(session.verify()?.as_json())
-    })
+    unsafe { text(auth, buf, buf_size, out_size, |session, out| out.write(session.verify()?.as_json())) }
 }
 
 /// The number of the token's project: the first of the config's `claims.project_id` that the payload has. Not the name
@@ -348,11 +324,7 @@ pub unsafe extern "C" fn gc_auth_to_json(
     out_size: *mut usize,
 ) -> gc_auth_status_t {
     // SAFETY: handle and outputs are as the header asks for.
-    guard(|| unsafe {
-        let session = session(auth)?;
-        let out = TextOut::new(buf, buf_size, out_size)?;
-        out.write(session.to_json()?.as_str())
-    })
+    unsafe { text(auth, buf, buf_size, out_size, |session, out| out.write(session.to_json()?.as_str())) }
 }
 
 /// How the session is shared: a JSON object with `generation` (counts the renewals and logins), `store` (`memory`,
@@ -376,9 +348,17 @@ pub unsafe extern "C" fn gc_auth_session_info(
     out_size: *mut usize,
 ) -> gc_auth_status_t {
     // SAFETY: handle and outputs are as the header asks for.
-    guard(|| unsafe {
-        let session = session(auth)?;
-        let out = TextOut::new(buf, buf_size, out_size)?;
-        out.write(session.info()?.as_str())
-    })
+    unsafe { text(auth, buf, buf_size, out_size, |session, out| out.write(session.info()?.as_str())) }
+}
+
+/// What all functions share that only give text.
+unsafe fn text(
+    auth: *mut gc_auth_t,
+    buf: *mut c_char,
+    buf_size: usize,
+    out_size: *mut usize,
+    give: impl FnOnce(&Session, &TextOut) -> Result<()>,
+) -> gc_auth_status_t {
+    // SAFETY: handle and outputs are as the header asks for.
+    guard(|| unsafe { give(session(auth)?, &TextOut::new(buf, buf_size, out_size)?) })
 }

@@ -133,20 +133,20 @@ pub(crate) enum StoreChoice {
 impl Config {
     /// Reads a config. `None` means the file that the surroundings name, or else the defaults.
     pub fn load(json: Option<&str>, surroundings: &Surroundings) -> Result<Self> {
-        let file;
-        let json = match (json, &surroundings.config_file) {
-            (Some(json), _) => Some(json),
-            (None, Some(path)) => {
-                file = read_config_file(path)?;
-                Some(file.as_str())
-            }
-            (None, None) => None,
+        let from_file = surroundings.config_file.as_ref().filter(|_| json.is_none());
+        let file = from_file.map(|path| read_config_file(path)).transpose()?;
+        let json = json.or(file.as_deref());
+        let read = || {
+            let value = match json {
+                Some(json) => parse(json)?,
+                None => Value::Object(Map::new()),
+            };
+            Self::from_value(&value, surroundings)
         };
-        let value = match json {
-            Some(json) => parse(json)?,
-            None => Value::Object(Map::new()),
-        };
-        Self::from_value(&value, surroundings)
+        read().map_err(|error| match &from_file {
+            Some(path) => error.in_context(&format!("{}, named by GCAUTH_CONFIG", path.display())),
+            None => error,
+        })
     }
 
     fn from_value(value: &Value, surroundings: &Surroundings) -> Result<Self> {

@@ -5,7 +5,7 @@
 /// process go no further.
 #[cfg(feature = "failpoints")]
 pub(crate) fn reach(step: &str) {
-    use nix::sys::signal::{Signal, kill};
+    use nix::sys::signal::{Signal, raise};
     let Ok(order) = std::env::var("GCAUTH_FAILPOINT") else {
         return;
     };
@@ -14,7 +14,8 @@ pub(crate) fn reach(step: &str) {
         Some((at, "stop")) if at == step => Signal::SIGSTOP,
         _ => return,
     };
-    let _ = kill(nix::unistd::Pid::this(), signal);
+    // To this very thread: one that is sent to the process may leave it running for a while.
+    let _ = raise(signal);
 }
 
 /// Says that the procedure has come to `step`, to nobody.

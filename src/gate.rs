@@ -55,6 +55,8 @@ struct Failures {
     late_not_before_ms: i64,
     /// The server refused the refresh token: it is not sent again by itself.
     is_refused: bool,
+    /// What callers are told as long as nothing is tried.
+    standing: Option<Error>,
     last: Option<Failed>,
 }
 
@@ -76,6 +78,8 @@ pub(crate) struct Failure {
     pub(crate) early_pause_ms: i64,
     /// Whether there was no valid token at the time.
     pub(crate) was_late: bool,
+    /// Whether another project was asked for: then it says nothing about renewals that keep the session's own.
+    pub(crate) was_elsewhere: bool,
 }
 
 /// How asking for a turn ended.
@@ -106,7 +110,7 @@ impl State {
         let failures = &self.failures;
         let is_held = failures.generation == generation
             && (failures.is_refused || (failures.late_count > 0 && now_ms < failures.late_not_before_ms));
-        is_held.then(|| failures.last.as_ref().map(|failed| failed.error.clone())).flatten()
+        failures.standing.clone().filter(|_| is_held)
     }
 
     /// The error of a renewal to `scope` that began after turn `since`.
@@ -176,13 +180,17 @@ impl Turn<'_> {
             state.failures = Failures { generation: failure.generation, ..Failures::default() };
         }
         let failures = &mut state.failures;
+        failures.last = Some(Failed { turn: self.number, scope: failure.scope, error: failure.error.clone() });
+        if failure.was_elsewhere {
+            return;
+        }
         failures.is_refused = failure.error.status() == Status::Unauthorized;
         failures.early_not_before_ms = failure.now_ms.saturating_add(failure.early_pause_ms);
         if failure.was_late {
             failures.late_count = failures.late_count.saturating_add(1);
             failures.late_not_before_ms = failure.now_ms.saturating_add(late_pause_ms(failures.late_count));
         }
-        failures.last = Some(Failed { turn: self.number, scope: failure.scope, error: failure.error });
+        failures.standing = Some(failure.error);
     }
 }
 
@@ -211,6 +219,7 @@ mod tests {
             now_ms: 0,
             early_pause_ms: 500,
             was_late,
+            was_elsewhere: false,
         }
     }
 

@@ -116,7 +116,7 @@ impl Platform {
         let place = Place {
             what: "login",
             endpoint: &self.login_at,
-            refused: Some("check user name, password, organization and project"),
+            refused: Some("check user name, password, organization and project, and if they are right, host and login.path"),
         };
         let mut secrets = held.secrets();
         secrets.push(credentials.password);
@@ -142,7 +142,8 @@ impl Platform {
         fields.extend(tokens.token().map(|token| (wire.token.as_str(), Member::Text(token))));
         fields.push((wire.refresh_token.as_str(), Member::Text(refresh_token)));
         fields.extend(scope.map(|project| (wire.project_id.as_str(), Member::Text(project))));
-        let place = Place { what: "refresh", endpoint: &self.refresh_at, refused: Some("log in again") };
+        let refused = if scope == tokens.scope.as_deref() { "log in again" } else { "check the project" };
+        let place = Place { what: "refresh", endpoint: &self.refresh_at, refused: Some(refused) };
         let body = write_object(&fields).map_err(unspent)?;
         let answer = self.send(&place, Some(&body), Some(before), Resend::Lost, &tokens.secrets(), deadline)?;
         self.read_tokens(&place, &answer, Some(refresh_token), scope)

@@ -205,9 +205,11 @@ impl Renewal<'_> {
         }
         self.store.prepare()?;
         reach("intended");
-        let tokens = match self.platform.refresh(&present.tokens, scope, self.last_look(present, lock), deadline) {
+        // The lock stays ours until the new record stands; the look has only a share in it.
+        let look = self.last_look(present, lock.clone());
+        let tokens = match self.platform.refresh(&present.tokens, scope, look, deadline) {
             Ok(tokens) => tokens,
-            Err(failure) => return self.failed(present, intent, interrupted, failure, rest_ms),
+            Err(failure) => return self.failed(present, scope, (intent, interrupted), failure, rest_ms),
         };
         reach("answered");
         let record = self.received(present.version.session, tokens, Origin::Renewal);
@@ -253,8 +255,8 @@ impl Renewal<'_> {
     fn failed(
         &self,
         present: &Record,
-        intent: Intent,
-        interrupted: Option<Intent>,
+        scope: Option<&str>,
+        (intent, interrupted): (Intent, Option<Intent>),
         failure: RefreshFailure,
         rest_ms: impl Fn(&Error) -> i64,
     ) -> Result<Renewed> {
@@ -273,7 +275,12 @@ impl Renewal<'_> {
                 ));
             }
         }
-        let early_not_before_ms = self.clock.now().wall_ms.saturating_add(rest_ms(&error));
+        // A project that was refused says nothing about renewals that keep the session's own.
+        let early_not_before_ms = if scope == present.tokens.scope.as_deref() {
+            self.clock.now().wall_ms.saturating_add(rest_ms(&error))
+        } else {
+            present.notes.early_not_before_ms
+        };
         let intent = match fate {
             // It ends here: nobody has to wait for us.
             Fate::Unknown => Some(Intent { deadline_ms: self.clock.now().wall_ms, ..intent }),

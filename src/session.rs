@@ -432,6 +432,7 @@ impl Session {
                 now_ms: self.clock.now().mono_ms,
                 early_pause_ms: grant.schedule.early_pause_ms(error.retry_after()),
                 was_late,
+                was_elsewhere: wish.scope != grant.record.tokens.scope.as_deref(),
             });
         }
         outcome
@@ -535,12 +536,23 @@ impl Session {
         if unsaved.process != ProcessMark::current() {
             return Ok(());
         }
-        match self.store.commit(Expected::Record(unsaved.seen), Record::clone(&unsaved.record))? {
+        let present = self.store.load()?;
+        let ours = unsaved.record.version;
+        let expected = match present.as_ref().map(|record| record.version) {
+            None => Expected::Nothing,
+            Some(version) if version == unsaved.seen => Expected::Record(version),
+            // A store that was set back has an older record of the same session.
+            Some(version) if version.session == ours.session && version.generation < ours.generation => {
+                Expected::Record(version)
+            }
+            // Somebody else's record, or our own that was taken after all.
+            Some(_) => Expected::Nothing,
+        };
+        match self.store.commit(expected, Record::clone(&unsaved.record))? {
             Commit::Done(record) | Commit::Outdated(record) => {
                 self.unsaved.store(None);
-                // The same generation, ready to be handed out unseen.
-                let grant = Arc::new(Grant::new(record, self.drift.offset_ms(), self.policy));
-                self.current.store(grant);
+                // The same generation perhaps, but ready to be handed out unseen.
+                self.current.store(Arc::new(Grant::new(record, self.drift.offset_ms(), self.policy)));
             }
         }
         Ok(())

@@ -700,3 +700,20 @@ fn an_answer_without_refresh_token_keeps_the_old_one() {
     session.refresh(None).unwrap();
     assert_eq!(refresh_token(&session), kept);
 }
+
+#[test]
+fn a_refused_project_says_nothing_about_the_session() {
+    for http in [400, 401, 403, 404] {
+        let world = World::new();
+        let session = world.logged_in(json!({}));
+        let first = bearer(&session).unwrap();
+        world.order(Fault::status(Target::Refresh, http));
+        assert_status(session.refresh(Some("no-such-project")), Status::Unauthorized);
+        world.advance(2850.0);
+        assert_ne!(bearer(&session).unwrap(), first, "{http}");
+        world.order(Fault::status(Target::Refresh, http));
+        assert_status(session.refresh(Some("no-such-project")), Status::Unauthorized);
+        world.advance(3601.0);
+        bearer(&session).unwrap();
+    }
+}

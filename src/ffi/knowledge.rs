@@ -22,8 +22,8 @@ use crate::status::{GC_AUTH_OK, gc_auth_status_t};
 /// In the last `renew_before_s` of a token's life (or its last third, if that is shorter) one caller renews, and all
 /// others get the valid token at once; if the renewal fails, so does that one, and it is tried again a little later.
 /// When the token has expired or was reported as rejected, all callers wait for one renewal, which takes no longer than
-/// `timeout_ms`. After a failed one the same error comes back without network for 1 s, then 2 s, doubling to 30 s. A
-/// refresh token that the server refused is not sent again before a login.
+/// `timeout_ms`. After a failed one the same error comes back without network for 1 s, then 2 s, doubling to 30 s. This
+/// function does not send a refresh token again that the server refused, before a login or a gc_auth_refresh() succeeds.
 ///
 /// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`; `GC_AUTH_ERR_NO_TOKEN` (log in
 /// first); `GC_AUTH_ERR_TOKEN_EXPIRED` (and no refresh token, or the new token had already run out);
@@ -132,7 +132,7 @@ pub unsafe extern "C" fn gc_auth_refresh_token(
     unsafe { text(auth, buf, buf_size, out_size, |session, out| out.write(session.current()?.refresh_token()?)) }
 }
 
-/// The token type: `Bearer`, unless the server's answer said otherwise.
+/// The token type: `Bearer`, unless the server's answer said otherwise. gc_auth_bearer() always writes `Bearer`.
 ///
 /// - `auth`: the handle. Not NULL.
 /// - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".

@@ -14,7 +14,7 @@ use crate::status::gc_auth_status_t;
 /// This and gc_auth_from_json() are the only functions that read the environment: `GCAUTH_CONFIG`, `SSL_CERT_FILE`,
 /// `SSL_CERT_DIR`, and the proxy variables that curl reads.
 ///
-/// - `config`: a JSON object, see the README for its keys. NULL or "": the file that `GCAUTH_CONFIG` names, or else the
+/// - `config`: a JSON object as text (not a file's name), see the README for its keys. NULL or "": the file that `GCAUTH_CONFIG` names, or else the
 ///   built-in defaults.
 /// - `token`, `refresh_token`: tokens from elsewhere, or NULL or "". With a shared store they only seed an empty one; a
 ///   session that is stored there goes before them. White space around them is taken off (files end in
@@ -138,7 +138,7 @@ pub unsafe extern "C" fn gc_auth_login(
 ///
 /// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_INVALID_UTF8`; `GC_AUTH_ERR_NO_REFRESH_TOKEN`;
 /// `GC_AUTH_ERR_FORKED` (see gc_auth_bearer()); `GC_AUTH_ERR_UNAUTHORIZED` (the server refused the refresh token: log in
-/// again); `GC_AUTH_ERR_STORE`, as for gc_auth_login(); `GC_AUTH_ERR_LOCK_TIMEOUT`; `GC_AUTH_ERR_TOKEN_EXPIRED` (the new token had already run out); the network statuses of gc_auth_login().
+/// again; or a new project: then the session goes on as before); `GC_AUTH_ERR_STORE`, as for gc_auth_login(); `GC_AUTH_ERR_LOCK_TIMEOUT`; `GC_AUTH_ERR_TOKEN_EXPIRED` (the new token had already run out); the network statuses of gc_auth_login().
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]

@@ -144,6 +144,8 @@ struct Slot {
     stops: Vec<(i64, i64)>,
     /// Whether the present call met a lock that somebody else had.
     met_holder: bool,
+    /// The request whose answer it waits for.
+    waits_for: Option<usize>,
     answer: Option<Reply>,
     last_outcome: Option<crate::error::Result<()>>,
 }

@@ -222,14 +222,16 @@ impl Inner {
 
     /// A reply has come to the process that asked, if that is still there.
     pub(super) fn deliver(&mut self, request: usize) {
-        let now_ms = self.now_ms;
+        let (now_ms, number) = (self.now_ms, request);
         let request = &mut self.server.requests[request];
         let slot = &mut self.slots[request.slot];
         if request.was_given_up || slot.is_dead || slot.incarnation != request.incarnation {
             return;
         }
         slot.answer = request.reply.take();
-        let at = request.slot;
-        self.wake_at(at, now_ms);
+        if slot.waits_for == Some(number) {
+            let at = request.slot;
+            self.wake_at(at, now_ms);
+        }
     }
 }

@@ -108,8 +108,9 @@ impl Exchange for Wire {
         };
         {
             let mut inner = world.lock();
+            inner.slots[slot].waits_for = Some(request);
             inner.wake_at(slot, until);
-            drop(world.hand_over(inner, Some(slot)));
+            world.hand_over(inner, Some(slot)).slots[slot].waits_for = None;
         }
         // What came while it was stopped is there all the same.
         world.pause(slot, 0, Some("reply"));

@@ -116,7 +116,7 @@ impl Platform {
         let place = Place {
             what: "login",
             endpoint: &self.login_at,
-            refused: Some("check user name, password, organization and project, and if they are right, host and login.path"),
+            refused: Some("check user name, password, organization and project"),
         };
         let mut secrets = held.secrets();
         secrets.push(credentials.password);
@@ -261,9 +261,11 @@ impl Place<'_> {
             (500..600, _) => (Status::Server, "try again later"),
             _ => (Status::Http, "unexpected; check host and paths in the config"),
         };
+        // Servers say this of unknown users, and of paths that are not theirs.
+        let also = if answer.status == 404 { ", and host and path in the config" } else { "" };
         let said = match server_text(answer.body.expose(), secrets) {
-            Some(text) => format!("HTTP {}: \"{text}\"; {hint}", answer.status),
-            None => format!("HTTP {}; {hint}", answer.status),
+            Some(text) => format!("HTTP {}: \"{text}\"; {hint}{also}", answer.status),
+            None => format!("HTTP {}; {hint}{also}", answer.status),
         };
         self.locate(Error::new(status, said)).with_http_status(answer.status).with_retry_after(answer.retry_after)
     }

@@ -695,6 +695,12 @@ impl Session {
         write_object(&members)
     }
 
+    /// Up to which second calls cost nothing.
+    #[cfg(test)]
+    pub(crate) fn hot_until_s(&self) -> i64 {
+        self.current.load().schedule.hot_until_s()
+    }
+
     fn renewal(&self) -> Renewal<'_> {
         Renewal { platform: &self.platform, store: &self.store, clock: &self.clock, timeout: self.config.timeout }
     }

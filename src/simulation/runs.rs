@@ -1,0 +1,233 @@
+//! The runs: without faults, with all of them, and with procedures that are broken on purpose.
+//!
+//! `GCAUTH_SIM_SEEDS=N` says how many seeds, `GCAUTH_SIM_SEED=S` runs one and prints what happened.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use super::server::{Grace, Pair};
+use super::store::{Mutation, SharedStore};
+use super::wire::Wire;
+use super::{Faults, HostClock, Inner, LockKind, Numbers, Plan, World};
+use crate::clock::Clock;
+use crate::config::{Config, Surroundings};
+use crate::platform::Platform;
+use crate::record::{Author, Notes, Record, Tokens, Version};
+use crate::schedule::Origin;
+use crate::session::Session;
+
+const SEEDS: u64 = 200;
+
+/// A session of a simulated process, started with the tokens that all were started with.
+pub(super) fn session(world: &Arc<World>, slot: usize, given: &Pair) -> Session {
+    let (host, renew_before_s) = {
+        let inner = world.lock();
+        (inner.slots[slot].host, inner.plan.renew_before_s)
+    };
+    let config = format!(
+        r#"{{"env":"simulated","environments":{{"simulated":{{"host":"https://host"}}}},"renew_before_s":{renew_before_s}}}"#
+    );
+    let config = Config::load(Some(&config), &Surroundings::default()).unwrap();
+    let host_clock = HostClock { world: world.clone(), slot, host };
+    let clock = Clock::Simulated(host_clock.clone());
+    let (env, endpoint) = config.environment(None).map(|(env, host)| (env.to_owned(), host.clone())).unwrap();
+    let wire = Box::new(Wire { world: world.clone(), slot });
+    let platform = Platform::with_transport(&config, &endpoint, clock.clone(), wire).unwrap();
+    let store = Arc::new(SharedStore { world: world.clone(), slot, clock: host_clock, blind: Arc::default() });
+    let record = Record {
+        version: Version { session: crate::random::number(), generation: 0 },
+        tokens: Tokens::new(Some(&given.token), Some(&given.refresh_token), None, None).unwrap(),
+        origin: Origin::Given,
+        received: clock.now(),
+        author: Author::here(),
+        notes: Notes::default(),
+    };
+    Session::assemble(config, env, endpoint.as_str().to_owned(), platform, store, record, clock)
+}
+
+/// Calls until the end of time.
+fn life(world: &Arc<World>, slot: usize, given: &Pair) {
+    let session = session(world, slot, given);
+    loop {
+        let (pause, wants_login) = {
+            let mut inner = world.lock();
+            if inner.now_ms >= inner.end_ms {
+                return;
+            }
+            inner.slots[slot].met_holder = false;
+            let (low, high) = inner.plan.calls_ms;
+            let pause = inner.numbers.between(low, high);
+            let wants_login = inner.plan.logins && inner.strikes(0.002);
+            (pause, wants_login)
+        };
+        if wants_login {
+            let _ = session.login("user", "password", "organization", None);
+        }
+        let outcome = session.bearer().and_then(|current| current.token().map(str::to_owned));
+        world.lock().check_outcome(slot, &outcome);
+        world.pause(slot, pause, None);
+    }
+}
+
+fn run(plan: Plan, is_traced: bool) -> Inner {
+    let given = std::sync::OnceLock::new();
+    World::run(plan, is_traced, |world, slot| {
+        let given = given.get_or_init(|| world.lock().server.login(0));
+        life(world, slot, given);
+    })
+}
+
+/// A plan without faults.
+pub(super) fn calm(seed: u64) -> Plan {
+    let mut numbers = Numbers(seed ^ 0x5eed);
+    let life_s = [60, 600, 3600][numbers.below(3) as usize];
+    let slowest = (life_s * 1000 / 60).max(1000);
+    Plan {
+        seed,
+        hosts: numbers.between(1, 5) as usize,
+        per_host: numbers.between(1, 4) as usize,
+        lock: if numbers.chance(0.6) { LockKind::Lease } else { LockKind::Flock },
+        kind: if numbers.chance(0.5) { "redis" } else { "file" },
+        life_s,
+        renew_before_s: 900,
+        calls_ms: (slowest / 10, slowest),
+        lifetimes: 6,
+        grace: Grace::None,
+        faults: Faults::default(),
+        wrong_clocks: false,
+        logins: false,
+        mutation: None,
+        store_ms: (1, 40),
+        skip_hot: false,
+    }
+}
+
+/// A plan in which each kind of fault may be there or not.
+fn faulty(seed: u64) -> Plan {
+    let mut plan = calm(seed);
+    let mut numbers = Numbers(seed ^ 0xfa17);
+    let mut some = |probability: f64| if numbers.chance(0.35) { probability } else { 0.0 };
+    plan.faults = Faults {
+        crash: some(0.02),
+        stop: some(0.03),
+        unreachable: some(0.2),
+        lost_request: some(0.1),
+        lost_reply: some(0.1),
+        reset: some(0.1),
+        slow_reply: some(0.2),
+        unavailable: some(0.2),
+        bad_gateway: some(0.1),
+        store_error: some(0.05),
+        store_error_after: some(0.03),
+        store_outage: some(0.2),
+        clock_step: some(0.03),
+        store_emptied: 0.0,
+    };
+    plan.wrong_clocks = numbers.chance(0.2);
+    plan.logins = numbers.chance(0.3);
+    // For longer than a lease, a rest after a failure, and the longest time without a call.
+    let ms = 20_000 + 60_000 + plan.calls_ms.1 + 20_000;
+    plan.grace = match numbers.below(3) {
+        0 => Grace::None,
+        1 => Grace::Same { ms },
+        _ => Grace::Fresh { ms },
+    };
+    plan
+}
+
+fn seeds() -> Vec<u64> {
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    match number("GCAUTH_SIM_SEED") {
+        Some(seed) => vec![seed],
+        None => (0..number("GCAUTH_SIM_SEEDS").unwrap_or(SEEDS)).collect(),
+    }
+}
+
+/// Runs `plan`, and once more to say what happened if something is wrong.
+fn check(plan: &Plan, also: impl Fn(&mut Inner)) -> Inner {
+    let mut end = run(plan.clone(), false);
+    also(&mut end);
+    if !end.violations.is_empty() {
+        let again = run(plan.clone(), true);
+        let trace = again.trace.unwrap_or_default();
+        let tail = trace.len().saturating_sub(400);
+        panic!(
+            "GCAUTH_SIM_SEED={}\n{plan:#?}\n{}\n{}",
+            plan.seed,
+            trace[tail..].join("\n"),
+            end.violations.join("\n")
+        );
+    }
+    end
+}
+
+#[test]
+fn without_faults_there_is_one_refresh_per_lifetime() {
+    for seed in seeds() {
+        check(&calm(seed), |end| {
+            let (granted, all) = (end.server.granted, end.server.requests.len() as u64);
+            let longest = (end.plan.life_s - end.plan.renew_before_s.min(end.plan.life_s / 3)) * 1000;
+            let most = (end.end_ms / longest).unsigned_abs() + 1;
+            // Everybody may call too rarely to renew early; the bound is from above.
+            if granted != all || granted > most || granted + 1 != end.store.highest {
+                end.violation(format!("{granted} refreshes of {all} requests in a time for {most}"));
+            }
+            let hurried = end.server.grants_ms.windows(2).any(|pair| pair[1] - pair[0] < longest - 2000);
+            if hurried {
+                end.violation("two refreshes in one lifetime".to_owned());
+            }
+            if end.slots.iter().any(|slot| !matches!(slot.last_outcome, Some(Ok(())))) {
+                end.violation("somebody has no token".to_owned());
+            }
+        });
+    }
+}
+
+#[test]
+fn whatever_goes_wrong_the_rules_hold() {
+    let mut sums = [0u64; 5];
+    for seed in seeds() {
+        let end = check(&faulty(seed), |_| {});
+        let ended = end.server.families.values().filter(|family| family.has_ended).count() as u64;
+        let parts = [1, end.server.granted, end.server.graces, end.server.reuses, ended];
+        sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
+    }
+    let [runs, granted, graces, reuses, ended] = sums;
+    println!("{runs} runs: {granted} renewals, {graces} in grace, {reuses} reuses, {ended} sessions ended");
+}
+
+#[test]
+fn an_emptied_store_is_best_effort() {
+    for seed in seeds() {
+        let mut plan = faulty(seed);
+        plan.faults.store_emptied = 0.05;
+        check(&plan, |_| {});
+    }
+}
+
+#[test]
+fn a_seed_gives_the_same_run_again() {
+    for seed in [1, 7, 42] {
+        let [first, second] = [0, 1].map(|_| run(faulty(seed), true).trace.unwrap());
+        assert_eq!(first, second);
+    }
+}
+
+#[test]
+fn broken_procedures_are_found_out() {
+    for mutation in [
+        Mutation::NoLock,
+        Mutation::NoLastLook,
+        Mutation::BlindCommit,
+        Mutation::ErrorsAreHeldLocks,
+        Mutation::NoNotes,
+        Mutation::LostCommit,
+    ] {
+        let found = (0..400).find_map(|seed| {
+            let end = run(Plan { mutation: Some(mutation), ..faulty(seed) }, false);
+            end.violations.first().map(|what| format!("seed {seed}: {what}"))
+        });
+        println!("{mutation:?}: {found:?}");
+        assert!(found.is_some(), "{mutation:?} went unnoticed");
+    }
+}

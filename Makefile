@@ -19,7 +19,7 @@ PKGCONFIGDIR := $(LIBDIR)/pkgconfig
 INSTALLED := $(addprefix $(DESTDIR), $(LIBDIR)/libgcauth.so.$(VERSION) $(LIBDIR)/libgcauth.so.$(SOVERSION) \
     $(LIBDIR)/libgcauth.so $(LIBDIR)/libgcauth.a $(INCLUDEDIR)/gcauth.h $(PKGCONFIGDIR)/gcauth.pc)
 
-.PHONY: all help library check-header header demo test bench fuzz install uninstall clean
+.PHONY: all help library check-header header demo test soak bench fuzz install uninstall clean
 
 all: library check-header ## build the library and check the header (what `make` does)
 	@echo "$(RELEASE)/libgcauth.so and .a are ready, the header is include/gcauth.h"
@@ -58,6 +58,10 @@ test: ## run all tests
 bench: ## measure
 	@scripts/setup bench
 	@bench/run
+
+soak: ## run the tests of shared sessions at full size, and draw what happened (half an hour or more)
+	@scripts/setup test
+	@scripts/soak
 
 fuzz: ## run each fuzz target for a minute (FUZZ_SECONDS)
 	@scripts/setup fuzz

@@ -128,4 +128,13 @@ impl Author {
         let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
         Author { host: host.unwrap_or_else(|| "unknown".to_owned()), pid: std::process::id() }
     }
+
+    /// Whether it was a process of this machine that is no more.
+    pub(crate) fn is_dead_here(&self) -> bool {
+        let Ok(pid) = i32::try_from(self.pid) else {
+            return false;
+        };
+        let state = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None);
+        self.host == Author::here().host && pid > 0 && state == Err(nix::errno::Errno::ESRCH)
+    }
 }

@@ -106,7 +106,7 @@ impl Renewal<'_> {
             if let Some(look) = self.look(&present, seen, wish) {
                 return Ok(look);
             }
-            let Some(pause) = others_pause(&present, self.clock.now().wall_ms) else {
+            let Some(pause) = self.others_pause(&present) else {
                 return self.spend(&present, lock, wish.scope, deadline, rest_ms);
             };
             // Somebody gave the lock back with an answer in hand that the store did not take. They get time for it.
@@ -161,6 +161,18 @@ impl Renewal<'_> {
             || (record.tokens.scope.as_deref() == wish.scope
                 && record.tokens.bearer().is_some()
                 && expires.is_none_or(|exp| now_ms < exp))
+    }
+
+    /// How long to wait, at most for a moment, for somebody who may still be busy with the refresh token of `record`.
+    fn others_pause(&self, record: &Record) -> Option<Duration> {
+        let intent = record.notes.intent.as_ref()?;
+        let left_ms = intent.deadline_ms.saturating_sub(self.clock.now().wall_ms);
+        let left = Duration::from_millis(u64::try_from(left_ms).ok().filter(|ms| *ms > 0)?);
+        // A flock is one machine's, where a process that has died is known to have.
+        let is_dead = self.store.lock_kind() == "flock" && intent.author.is_dead_here();
+        // A clock that was set must not make anybody wait for hours.
+        let is_theirs = left <= LONGEST && intent.spends == fingerprint(record.tokens.refresh_token()?);
+        (is_theirs && !is_dead).then(|| left.min(RETRY_PAUSE))
     }
 
     /// A store that has lost what we hold gets it back, unless somebody has something newer.
@@ -312,15 +324,6 @@ impl Renewal<'_> {
 /// Whether `record` is at least as new as `seen`. Another session is another login.
 fn is_not_older(record: &Record, seen: &Record) -> bool {
     record.version.session != seen.version.session || record.version.generation >= seen.version.generation
-}
-
-/// How long to wait, at most for a moment, for somebody who may still be busy with the refresh token of `record`.
-fn others_pause(record: &Record, now_ms: i64) -> Option<Duration> {
-    let intent = record.notes.intent.as_ref()?;
-    let left_ms = u64::try_from(intent.deadline_ms.saturating_sub(now_ms)).ok().filter(|ms| *ms > 0)?;
-    let left = Duration::from_millis(left_ms);
-    // A clock that was set must not make anybody wait for hours.
-    (left <= LONGEST && intent.spends == fingerprint(record.tokens.refresh_token()?)).then(|| left.min(RETRY_PAUSE))
 }
 
 /// Names a refresh token without telling it.

@@ -11,7 +11,9 @@ impl Inner {
     /// Never two spendings of one refresh token, unless the first spender died, was stopped, or never had its answer; or
     /// the second was stopped after its last look began. And never a spending without a note of it.
     pub(super) fn check_send(&mut self, slot: usize, token: &str, looked_ms: i64) {
-        if self.store.was_emptied {
+        // Of a session that is over nothing can be lost any more.
+        let known = self.server.refresh_tokens.get(token);
+        if self.store.was_emptied || known.is_some_and(|known| self.server.families[&known.family].has_ended) {
             return;
         }
         let was_stopped = self.was_stopped_since(slot, looked_ms);
@@ -71,7 +73,7 @@ impl Inner {
 
     /// A token from a session that is over, by the server's own rules.
     pub(super) fn check_reuse(&mut self, request: usize, token: &str) {
-        let Grace::Same { ms } | Grace::Fresh { ms } = self.plan.grace else {
+        let (Grace::Same { ms } | Grace::Fresh { ms }) = self.plan.grace else {
             return;
         };
         let (slot, looked_ms, is_good) = {
@@ -101,6 +103,10 @@ impl Inner {
     pub(super) fn check_outcome(&mut self, slot: usize, outcome: &Result<String>) {
         let host = self.slots[slot].host;
         let now_ms = EPOCH_MS + self.now_ms;
+        if outcome.is_ok() {
+            // A handle gives the same error for a while: what it met counts until it succeeds.
+            self.slots[slot].met_holder = false;
+        }
         match outcome {
             Ok(token) => match self.server.expiries.get(token) {
                 None => self.violation(format!("[{slot}] was given a token that nobody made")),

@@ -12,8 +12,16 @@ fn measure(hosts: usize, per_host: usize, kind: &'static str, store_ms: (i64, i6
     let lock = LockKind::Lease;
     let (life_s, lifetimes) = (3600, 1);
     let plan = Plan {
-        hosts, per_host, lock, kind, life_s, renew_before_s: 900, calls_ms: (1000, 1001), lifetimes, store_ms,
-        skip_hot: true, ..calm(1)
+        hosts,
+        per_host,
+        lock,
+        kind,
+        life_s,
+        renew_before_s: 900,
+        calls_ms: (1000, 1001),
+        lifetimes,
+        store_ms,
+        ..calm(1)
     };
     let given = OnceLock::new();
     let end = World::run(plan, false, |world, slot| {

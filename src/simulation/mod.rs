@@ -118,19 +118,29 @@ struct Plan {
     mutation: Option<store::Mutation>,
     /// How long the store takes for one way, in milliseconds.
     store_ms: (i64, i64),
-    /// Whether processes sleep through the time in which calls cost nothing.
-    skip_hot: bool,
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     /// A process goes on, unless something else woke it.
-    Wake { slot: usize, ticket: u64 },
-    Arrive { request: usize },
-    Reply { request: usize },
-    Step { host: usize, ms: i64 },
+    Wake {
+        slot: usize,
+        ticket: u64,
+    },
+    Arrive {
+        request: usize,
+    },
+    Reply {
+        request: usize,
+    },
+    Step {
+        host: usize,
+        ms: i64,
+    },
     Empty,
-    Outage { until_ms: i64 },
+    Outage {
+        until_ms: i64,
+    },
 }
 
 /// One process after the other in the same place.

@@ -54,7 +54,6 @@ fn life(world: &Arc<World>, slot: usize, given: &Pair) {
             if inner.now_ms >= inner.end_ms {
                 return;
             }
-            inner.slots[slot].met_holder = false;
             let (low, high) = inner.plan.calls_ms;
             let pause = inner.numbers.between(low, high);
             let wants_login = inner.plan.logins && inner.strikes(0.002);
@@ -98,7 +97,6 @@ pub(super) fn calm(seed: u64) -> Plan {
         logins: false,
         mutation: None,
         store_ms: (1, 40),
-        skip_hot: false,
     }
 }
 
@@ -151,12 +149,7 @@ fn check(plan: &Plan, also: impl Fn(&mut Inner)) -> Inner {
         let again = run(plan.clone(), true);
         let trace = again.trace.unwrap_or_default();
         let tail = trace.len().saturating_sub(400);
-        panic!(
-            "GCAUTH_SIM_SEED={}\n{plan:#?}\n{}\n{}",
-            plan.seed,
-            trace[tail..].join("\n"),
-            end.violations.join("\n")
-        );
+        panic!("GCAUTH_SIM_SEED={}\n{plan:#?}\n{}\n{}", plan.seed, trace[tail..].join("\n"), end.violations.join("\n"));
     }
     end
 }

@@ -63,12 +63,6 @@ pub(super) struct Counts {
     pub(super) commits: u64,
 }
 
-impl Counts {
-    pub(super) fn all(&self) -> u64 {
-        self.locks + self.releases + self.looks + self.loads + self.notes + self.commits
-    }
-}
-
 impl Kept {
     pub(super) fn new(kind: LockKind) -> Self {
         Kept {
@@ -117,12 +111,7 @@ impl SharedStore {
     }
 
     /// One piece of work at the store: a way there, what is done, a way back.
-    fn work<R>(
-        &self,
-        what: &str,
-        count: impl FnOnce(&mut Counts),
-        action: impl FnOnce(&mut Inner) -> R,
-    ) -> Result<R> {
+    fn work<R>(&self, what: &str, count: impl FnOnce(&mut Counts), action: impl FnOnce(&mut Inner) -> R) -> Result<R> {
         let (world, slot) = (&*self.world, self.slot);
         let fail = || Err(Error::new(Status::Store, "the store is out of order"));
         let (there, back, is_away) = {
@@ -200,27 +189,36 @@ impl Store for SharedStore {
         let slot = self.slot;
         let term_ms = i64::try_from(term.as_millis()).unwrap_or(i64::MAX / 4);
         loop {
-            let taken = self.work("lock", |counts| counts.locks += 1, |inner| {
-                let now_ms = inner.now_ms;
-                let is_lease = inner.store.kind == LockKind::Lease;
-                let is_free = inner.store.lock.is_none_or(|held| is_lease && held.expires_ms <= now_ms);
-                if !is_free && inner.plan.mutation != Some(Mutation::NoLock) {
-                    inner.slots[slot].met_holder = true;
-                    return None;
-                }
-                inner.store.serial += 1;
-                inner.store.counts.locks_got += 1;
-                let owner = inner.store.serial;
-                inner.store.lock = Some(Held { owner, slot, expires_ms: now_ms + term_ms });
-                inner.tell(|_| format!("[{slot}] takes lock {owner} for {term_ms} ms"));
-                Some(owner)
-            });
+            let taken = self.work(
+                "lock",
+                |counts| counts.locks += 1,
+                |inner| {
+                    let now_ms = inner.now_ms;
+                    let is_lease = inner.store.kind == LockKind::Lease;
+                    let is_free = inner.store.lock.is_none_or(|held| is_lease && held.expires_ms <= now_ms);
+                    if !is_free && inner.plan.mutation != Some(Mutation::NoLock) {
+                        inner.slots[slot].met_holder = true;
+                        return None;
+                    }
+                    inner.store.serial += 1;
+                    inner.store.counts.locks_got += 1;
+                    let owner = inner.store.serial;
+                    inner.store.lock = Some(Held { owner, slot, expires_ms: now_ms + term_ms });
+                    inner.tell(|_| format!("[{slot}] takes lock {owner} for {term_ms} ms"));
+                    Some(owner)
+                },
+            );
             let taken = match taken {
                 Err(_) if self.is_mutated(Mutation::ErrorsAreHeldLocks) => None,
                 taken => taken?,
             };
             if let Some(owner) = taken {
-                return Ok(Some(Arc::new(SharedLock { world: self.world.clone(), slot, owner, clock: self.clock.clone() })));
+                return Ok(Some(Arc::new(SharedLock {
+                    world: self.world.clone(),
+                    slot,
+                    owner,
+                    clock: self.clock.clone(),
+                })));
             }
             let now = self.clock.instant();
             match wait_until {
@@ -241,44 +239,52 @@ impl Store for SharedStore {
     fn note(&self, seen: Version, notes: &Notes) -> Result<bool> {
         self.blind.end();
         let slot = self.slot;
-        self.work("note", |counts| counts.notes += 1, |inner| {
-            let is_kept = inner.plan.mutation != Some(Mutation::NoNotes);
-            let Some(record) = inner.store.record.as_mut().filter(|record| record.version == seen) else {
-                return false;
-            };
-            if is_kept {
-                record.notes = notes.clone();
-            }
-            inner.tell(|_| format!("[{slot}] notes {notes:?}"));
-            true
-        })
+        self.work(
+            "note",
+            |counts| counts.notes += 1,
+            |inner| {
+                let is_kept = inner.plan.mutation != Some(Mutation::NoNotes);
+                let Some(record) = inner.store.record.as_mut().filter(|record| record.version == seen) else {
+                    return false;
+                };
+                if is_kept {
+                    record.notes = notes.clone();
+                }
+                inner.tell(|_| format!("[{slot}] notes {notes:?}"));
+                true
+            },
+        )
     }
 
     fn commit(&self, expected: Expected, mut next: Record) -> Result<Commit> {
         self.blind.end();
         let slot = self.slot;
-        let done = self.work("commit", |counts| counts.commits += 1, |inner| {
-            let present = inner.store.record.as_ref().map(|record| record.version);
-            let expected = match inner.plan.mutation {
-                Some(Mutation::BlindCommit) => Expected::Anything,
-                _ => expected,
-            };
-            if inner.plan.mutation == Some(Mutation::LostCommit) && inner.store.highest >= 3 {
-                return Ok(next);
-            }
-            match expected.next_generation(present, next.version.generation) {
-                Some(generation) => {
-                    next.version.generation = generation;
-                    inner.check_commit(slot, &next);
-                    inner.store.record = Some(next.clone());
-                    Ok(next)
+        let done = self.work(
+            "commit",
+            |counts| counts.commits += 1,
+            |inner| {
+                let present = inner.store.record.as_ref().map(|record| record.version);
+                let expected = match inner.plan.mutation {
+                    Some(Mutation::BlindCommit) => Expected::Anything,
+                    _ => expected,
+                };
+                if inner.plan.mutation == Some(Mutation::LostCommit) && inner.store.highest >= 3 {
+                    return Ok(next);
                 }
-                None => {
-                    inner.tell(|_| format!("[{slot}] commit is outdated: there is {present:?}"));
-                    Err(inner.store.record.clone())
+                match expected.next_generation(present, next.version.generation) {
+                    Some(generation) => {
+                        next.version.generation = generation;
+                        inner.check_commit(slot, &next);
+                        inner.store.record = Some(next.clone());
+                        Ok(next)
+                    }
+                    None => {
+                        inner.tell(|_| format!("[{slot}] commit is outdated: there is {present:?}"));
+                        Err(inner.store.record.clone().map(Box::new))
+                    }
                 }
-            }
-        });
+            },
+        );
         match done {
             Ok(Ok(record)) => Ok(Commit::Done(self.read(&record))),
             Ok(Err(Some(record))) => Ok(Commit::Outdated(self.read(&record))),
@@ -340,10 +346,14 @@ impl Lock for SharedLock {
             return Ok(true);
         }
         let (asked, owner) = (self.clock.instant(), self.owner);
-        let left = self.store().work("is_held", |counts| counts.looks += 1, |inner| {
-            let held = inner.store.lock.filter(|held| held.owner == owner)?;
-            Some(if inner.store.kind == LockKind::Lease { held.expires_ms - inner.now_ms } else { i64::MAX / 4 })
-        })?;
+        let left = self.store().work(
+            "is_held",
+            |counts| counts.looks += 1,
+            |inner| {
+                let held = inner.store.lock.filter(|held| held.owner == owner)?;
+                Some(if inner.store.kind == LockKind::Lease { held.expires_ms - inner.now_ms } else { i64::MAX / 4 })
+            },
+        )?;
         // The answer may be as old as the question.
         let took = self.clock.instant() - asked;
         Ok(left.and_then(|ms| u64::try_from(ms).ok()).is_some_and(|ms| Duration::from_millis(ms) >= rest + took))
@@ -357,11 +367,15 @@ impl Drop for SharedLock {
         }
         let (slot, owner) = (self.slot, self.owner);
         // What can't be given back expires.
-        let _ = self.store().work("unlock", |counts| counts.releases += 1, |inner| {
-            if inner.store.lock.is_some_and(|held| held.owner == owner) {
-                inner.store.lock = None;
-                inner.tell(|_| format!("[{slot}] gives lock {owner} back"));
-            }
-        });
+        let _ = self.store().work(
+            "unlock",
+            |counts| counts.releases += 1,
+            |inner| {
+                if inner.store.lock.is_some_and(|held| held.owner == owner) {
+                    inner.store.lock = None;
+                    inner.tell(|_| format!("[{slot}] gives lock {owner} back"));
+                }
+            },
+        );
     }
 }

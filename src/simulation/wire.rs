@@ -46,8 +46,8 @@ impl Exchange for Wire {
         let unsent = |error| Failure { error, was_sent: false };
         let lost = |status, why: &str| Failure { error: Error::new(status, why), was_sent: true };
         let (world, slot) = (&*self.world, self.slot);
-        let refresh_token = WipedJson::parse(body.expose())
-            .and_then(|json| json.text("refreshToken").map(str::to_owned));
+        let refresh_token =
+            WipedJson::parse(body.expose()).and_then(|json| json.text("refreshToken").map(str::to_owned));
         let connect = world.lock().numbers.between(20, 200);
         world.pause(slot, connect, Some("connect"));
         let looked_ms = {

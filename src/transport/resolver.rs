@@ -76,10 +76,8 @@ fn ask_system(host: &str, port: u16, within: Duration) -> Result<Vec<SocketAddr>
     }
     thread.map_err(Unresolved::NoThread)?;
     let waiting = answer.0.lock().unwrap_or_else(PoisonError::into_inner);
-    let (mut found, _) = answer
-        .1
-        .wait_timeout_while(waiting, within, |found| found.is_none())
-        .unwrap_or_else(PoisonError::into_inner);
+    let (mut found, _) =
+        answer.1.wait_timeout_while(waiting, within, |found| found.is_none()).unwrap_or_else(PoisonError::into_inner);
     match found.take() {
         Some(Ok(addresses)) => Ok(addresses),
         Some(Err(_)) => Err(Unresolved::Unknown),

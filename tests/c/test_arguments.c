@@ -432,6 +432,30 @@ static void inputs_are_copied(const struct sandbox *sandbox)
     gc_auth_free(auth);
 }
 
+/* What the session knows of its being shared; the rest of its rules are those of all getters. */
+static void session_info(struct sandbox *sandbox)
+{
+    gc_auth_t *auth = sandbox_session(sandbox, "");
+    char *text = text_of(gc_auth_session_info, auth);
+    CHECK_HOLDS(text, "{\"generation\":1,\"store\":\"memory\",\"lock\":\"none\",\"renewed_at\":");
+    CHECK_HOLDS(text, "\"made\":0,\"joined\":0,\"adopted\":0,\"expires_in\":");
+    free(text);
+    CHECK_OK(gc_auth_refresh(auth, "genomes"));
+    text = text_of(gc_auth_session_info, auth);
+    CHECK_HOLDS(text, "{\"generation\":2,");
+    CHECK_HOLDS(text, "\"scope\":\"genomes\"");
+    CHECK_HOLDS(text, "\"made\":1,");
+    free(text);
+    CHECK_OK(gc_auth_logout(auth));
+    text = text_of(gc_auth_session_info, auth);
+    CHECK_HOLDS(text, "{\"generation\":3,\"store\":\"memory\",\"lock\":\"none\",\"made\":1,\"joined\":0,\"adopted\":0}");
+    free(text);
+    CHECK_STATUS(gc_auth_session_info(NULL, NULL, 0, NULL), GC_AUTH_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(gc_auth_session_info(auth, NULL, 0, NULL), GC_AUTH_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(gc_auth_session_info(auth, NULL, 9, NULL), GC_AUTH_ERR_INVALID_ARGUMENT);
+    gc_auth_free(auth);
+}
+
 int main(void)
 {
     static const char *const options[] = { "--alg", "EdDSA", NULL };
@@ -454,6 +478,7 @@ int main(void)
     project_and_decode(auth);
     bearer_expiry(auth);
     renewed_by_a_size_query(&sandbox, auth);
+    session_info(&sandbox);
     gc_auth_free(auth);
     free(public_key);
     sandbox_stop(&sandbox);

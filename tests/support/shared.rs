@@ -218,6 +218,14 @@ impl Shared {
         self.place.dir.join("stop")
     }
 
+    /// The worker that waits for the answer to a refresh now.
+    pub fn renewing_pid(&self) -> Option<u32> {
+        let requests = self.sandbox.requests();
+        let last = requests.last().filter(|last| last.status.is_none() && last.path.ends_with("refresh-token"))?;
+        let agent = last.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("user-agent"))?;
+        agent.1.strip_prefix("worker/")?.parse().ok()
+    }
+
     /// Calls `bearer` all the time, until told to stop.
     pub fn round(&self, pause_ms: u64, refresh_every_ms: u64) -> Value {
         json!({
@@ -288,6 +296,13 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// Leaves the log for the picture, where somebody wants one.
+pub fn keep_log(shared: &Shared, name: &str) {
+    if let Some(dir) = std::env::var_os("GCAUTH_SOAK_DIR") {
+        fs::copy(shared.log(), Path::new(&dir).join(format!("{name}.log"))).expect("a copy of the log");
     }
 }
 
@@ -406,6 +421,8 @@ pub fn work() {
     for key in ["given_token", "given_refresh_token"] {
         config.as_object_mut().expect("an object").remove(key);
     }
+    // Tells the server who it is, for tests that want to know.
+    config["user_agent"] = format!("worker/{}", std::process::id()).into();
     let make = || session(&config, token.as_deref(), refresh_token.as_deref()).expect("a session");
     let session = make();
     for work in order["works"].as_array().expect("works") {
@@ -446,13 +463,10 @@ fn wait_for_file(path: &Path) {
     }
 }
 
-fn go_round(
-    session: &Session,
-    work: &Value,
-    log: &Path,
-    group: &str,
-    write: &dyn Fn(&str, &Result<(), Error>, &Session),
-) {
+/// Writes what a call brought.
+type Report<'a> = dyn Fn(&str, &Result<(), Error>, &Session) + 'a;
+
+fn go_round(session: &Session, work: &Value, log: &Path, group: &str, write: &Report) {
     let stop = PathBuf::from(work["stop"].as_str().expect("a path"));
     let pause = Duration::from_millis(work["pause_ms"].as_u64().expect("a time"));
     let refresh_every_ms = work["refresh_every_ms"].as_u64().unwrap_or(0);
@@ -467,7 +481,10 @@ fn go_round(
         match &outcome {
             // The cheap clock lags a little.
             Ok(current) if (current.expires_at() as u64) * 1000 + 20 < before_ms => {
-                note(log, json!({"what": "expired", "group": group, "late_ms": before_ms - current.expires_at() as u64 * 1000}));
+                note(
+                    log,
+                    json!({"what": "expired", "group": group, "late_ms": before_ms - current.expires_at() as u64 * 1000}),
+                );
             }
             Ok(_) => {}
             Err(error) => write("bearer", &Err(error.clone()), session),

@@ -82,7 +82,11 @@ impl Inner {
         };
         // A server that grants grace for longer than a lease takes loses nobody, unless more than one request failed.
         let known = &self.server.refresh_tokens[token];
-        let failures = known.requests.iter().filter(|at| self.server.requests[**at].luck != Luck::Good).count();
+        let has_failed = |at: &&usize| {
+            let request = &self.server.requests[**at];
+            request.luck != Luck::Good || request.was_given_up
+        };
+        let failures = known.requests.iter().filter(has_failed).count();
         let has_wrong_clock = self.hosts.iter().any(|host| host.was_wrong);
         let was_stopped = (0..self.slots.len()).any(|slot| self.was_stopped_since(slot, looked_ms - ms));
         let was_away = self.store.away_until_ms >= self.now_ms - ms;

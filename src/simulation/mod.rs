@@ -320,7 +320,7 @@ impl World {
         }
         if dies {
             inner.slots[slot].is_dead = true;
-            inner.store.buried(slot);
+            inner.store.closed(slot);
             drop(inner);
             resume_unwind(Box::new(Killed));
         }

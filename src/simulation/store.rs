@@ -78,8 +78,8 @@ impl Kept {
         }
     }
 
-    /// The process in this slot is dead: the kernel gives back its file lock.
-    pub(super) fn buried(&mut self, slot: usize) {
+    /// The descriptor of this process is closed, if by its death: the kernel gives back its file lock.
+    pub(super) fn closed(&mut self, slot: usize) {
         if self.kind == LockKind::Flock && self.lock.is_some_and(|held| held.slot == slot) {
             self.lock = None;
         }
@@ -139,8 +139,10 @@ impl SharedStore {
         }
         let mut inner = world.lock();
         let done = action(&mut inner);
+        // An flock goes with its descriptor: there is none that nobody knows of.
+        let has_answer = what == "lock" && inner.plan.lock == LockKind::Flock;
         let error = inner.plan.faults.store_error_after;
-        let is_lost = inner.strikes(error);
+        let is_lost = !has_answer && inner.strikes(error);
         if is_lost {
             inner.tell(|_| format!("[{slot}] {what}: done, and its answer is lost"));
         }
@@ -210,7 +212,12 @@ impl Store for SharedStore {
             );
             let taken = match taken {
                 Err(_) if self.is_mutated(Mutation::ErrorsAreHeldLocks) => None,
-                taken => taken?,
+                Err(error) => {
+                    // A descriptor that is closed holds no lock; a lease without an owner expires.
+                    self.world.lock().store.closed(slot);
+                    return Err(error);
+                }
+                Ok(taken) => taken,
             };
             if let Some(owner) = taken {
                 return Ok(Some(Arc::new(SharedLock {
@@ -377,5 +384,6 @@ impl Drop for SharedLock {
                 }
             },
         );
+        self.world.lock().store.closed(slot);
     }
 }

@@ -110,7 +110,7 @@ typedef struct gc_auth gc_auth_t;
 #define GC_AUTH_OK 0
 
 /**
- * NULL or empty where it may not be; a control character in a token; a NULL buffer with a size.
+ * NULL or empty where it may not be; white space or a control character inside a token; a NULL buffer with a size.
  */
 #define GC_AUTH_ERR_INVALID_ARGUMENT 1
 
@@ -263,7 +263,7 @@ extern "C" {
  * This and gc_auth_from_json() are the only functions that read the environment: `GCAUTH_CONFIG`, `SSL_CERT_FILE`,
  * `SSL_CERT_DIR`, and the proxy variables that curl reads.
  *
- * - `config`: a JSON object, see the README for its keys. NULL or "": the file that `GCAUTH_CONFIG` names, or else the
+ * - `config`: a JSON object as text (not a file's name), see the README for its keys. NULL or "": the file that `GCAUTH_CONFIG` names, or else the
  *   built-in defaults.
  * - `token`, `refresh_token`: tokens from elsewhere, or NULL or "". With a shared store they only seed an empty one; a
  *   session that is stored there goes before them. White space around them is taken off (files end in
@@ -346,7 +346,7 @@ gc_auth_status_t gc_auth_login(gc_auth_t *auth,
  *
  * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_INVALID_UTF8`; `GC_AUTH_ERR_NO_REFRESH_TOKEN`;
  * `GC_AUTH_ERR_FORKED` (see gc_auth_bearer()); `GC_AUTH_ERR_UNAUTHORIZED` (the server refused the refresh token: log in
- * again); `GC_AUTH_ERR_STORE`, as for gc_auth_login(); `GC_AUTH_ERR_LOCK_TIMEOUT`; `GC_AUTH_ERR_TOKEN_EXPIRED` (the new token had already run out); the network statuses of gc_auth_login().
+ * again; or a new project: then the session goes on as before); `GC_AUTH_ERR_STORE`, as for gc_auth_login(); `GC_AUTH_ERR_LOCK_TIMEOUT`; `GC_AUTH_ERR_TOKEN_EXPIRED` (the new token had already run out); the network statuses of gc_auth_login().
  *
  * Threads: any. Since 0.1.0.
  */
@@ -407,8 +407,8 @@ void gc_auth_free(gc_auth_t *auth);
  * In the last `renew_before_s` of a token's life (or its last third, if that is shorter) one caller renews, and all
  * others get the valid token at once; if the renewal fails, so does that one, and it is tried again a little later.
  * When the token has expired or was reported as rejected, all callers wait for one renewal, which takes no longer than
- * `timeout_ms`. After a failed one the same error comes back without network for 1 s, then 2 s, doubling to 30 s. A
- * refresh token that the server refused is not sent again before a login.
+ * `timeout_ms`. After a failed one the same error comes back without network for 1 s, then 2 s, doubling to 30 s. This
+ * function does not send a refresh token again that the server refused, before a login or a gc_auth_refresh() succeeds.
  *
  * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`; `GC_AUTH_ERR_NO_TOKEN` (log in
  * first); `GC_AUTH_ERR_TOKEN_EXPIRED` (and no refresh token, or the new token had already run out);
@@ -462,7 +462,7 @@ gc_auth_status_t gc_auth_refresh_token(gc_auth_t *auth,
                                        size_t *out_size);
 
 /**
- * The token type: `Bearer`, unless the server's answer said otherwise.
+ * The token type: `Bearer`, unless the server's answer said otherwise. gc_auth_bearer() always writes `Bearer`.
  *
  * - `auth`: the handle. Not NULL.
  * - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
@@ -473,7 +473,10 @@ gc_auth_status_t gc_auth_refresh_token(gc_auth_t *auth,
  *
  * Threads: any. Since 0.1.0.
  */
-gc_auth_status_t gc_auth_token_type(gc_auth_t *auth, char *buf, size_t buf_size, size_t *out_size);
+gc_auth_status_t gc_auth_token_type(gc_auth_t *auth,
+                                    char *buf,
+                                    size_t buf_size,
+                                    size_t *out_size);
 
 /**
  * The name of the environment in use, for example `prod`.

@@ -56,10 +56,11 @@ impl Schedule {
     pub(crate) fn new(times: Times, origin: Origin, at: Now, offset_ms: i64, policy: Policy) -> Self {
         let born = times.iat_ms.unwrap_or(at.wall_ms.saturating_add(offset_ms));
         let life = times.exp_ms.map_or(i64::MAX, |exp| exp.saturating_sub(born)).max(0);
-        let has_run_out = times.exp_ms.is_some_and(|exp| at.wall_ms.saturating_add(offset_ms) >= exp);
+        // An old answer that is given again may have less time left than the pause would last.
+        let left = times.exp_ms.map_or(i64::MAX, |exp| exp.saturating_sub(at.wall_ms.saturating_add(offset_ms)));
         let quiet = match origin {
-            Origin::Login | Origin::Renewal if !has_run_out => MINUTE_MS.min(life / 3),
-            _ => 0,
+            Origin::Login | Origin::Renewal => MINUTE_MS.min(life / 3).min(left),
+            Origin::Given => 0,
         };
         Schedule {
             exp_ms: times.exp_ms,
@@ -203,6 +204,13 @@ mod tests {
         assert_eq!(long.life(stepped(59_999)), Life::Fresh);
         assert_eq!(long.life(stepped(60_000)), Life::Expired);
         assert_eq!(given(Some(0), Some(3600)).life(stepped(0)), Life::Expired);
+    }
+
+    #[test]
+    fn an_old_answer_is_not_left_alone_beyond_its_end() {
+        let old = Schedule::new(times(Some(-3590), Some(10)), Origin::Renewal, AT, 0, POLICY);
+        assert_eq!(old.life(after(9)), Life::Fresh);
+        assert_eq!(old.life(after(10)), Life::Expired);
     }
 
     #[test]

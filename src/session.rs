@@ -602,8 +602,9 @@ impl Session {
 
     /// Forgets the session, for all who share it.
     pub fn logout(&self) -> Result<()> {
+        let tombstone = self.renewal().begin(random::number(), Tokens::none())?;
         self.unsaved.store(None);
-        self.install(self.renewal().begin(random::number(), Tokens::none())?);
+        self.install(tombstone);
         self.is_read.store(true, Ordering::Release);
         Ok(())
     }

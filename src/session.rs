@@ -567,8 +567,9 @@ impl Session {
 
     /// Makes `record` current, unless something newer is.
     fn install(&self, record: Arc<Record>) -> Arc<Grant> {
-        // What another process received says nothing about this machine's clock.
-        if record.author == Author::here() {
+        // What another process received says nothing about this machine's clock, and the same token once more nothing new.
+        let is_repeated = record.tokens.token() == self.current.load().record.tokens.token();
+        if record.author == Author::here() && !is_repeated {
             let iat_ms = record.tokens.token().and_then(|token| token::times(token).iat_ms);
             self.drift.learn(record.origin, iat_ms, record.received.wall_ms, millis(self.config.clock_leeway));
         }

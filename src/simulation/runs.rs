@@ -177,7 +177,6 @@ fn without_faults_there_is_one_refresh_per_lifetime() {
 }
 
 #[test]
-#[ignore = "some seeds break its rules, with clocks that are wrong by less than the leeway for one"]
 fn whatever_goes_wrong_the_rules_hold() {
     let mut sums = [0u64; 5];
     for seed in seeds() {
@@ -191,7 +190,7 @@ fn whatever_goes_wrong_the_rules_hold() {
 }
 
 #[test]
-#[ignore = "some seeds break its rules, with clocks that are wrong by less than the leeway for one"]
+#[ignore = "seed 13 and some others end with a lock timeout that nobody is to blame for; not understood yet"]
 fn an_emptied_store_is_best_effort() {
     for seed in seeds() {
         let mut plan = faulty(seed);

@@ -523,14 +523,32 @@ fn full_with_leases() {
     full(Kind::Lease);
 }
 
+/// Waits until all `workers` have a newer record than `generation`, and says which they all have. What comes right after
+/// it can't meet a token at its end, however busy the machine is, nor a process that alone knows the newest.
+fn wait_for_renewal(shared: &Shared, workers: usize, generation: u64) -> u64 {
+    let end = Instant::now() + LONG;
+    while Instant::now() < end {
+        let mut newest = std::collections::BTreeMap::new();
+        for event in shared.events().iter().filter(|event| ["renewed", "adopted"].contains(&event.what())) {
+            newest.insert(event.text("group").to_owned(), event.number("generation"));
+        }
+        match newest.values().min() {
+            Some(all) if newest.len() == workers && *all > generation => return *all,
+            _ => std::thread::sleep(Duration::from_millis(100)),
+        }
+    }
+    panic!("not everybody has a newer record than {generation}");
+}
+
 /// Redis restarts while a population works: with its data nobody notices, without it somebody puts it back.
 fn redis_restarts(with_data: bool) {
     let Some(mut shared) = Shared::new(Kind::Redis, 12, None, json!({})) else { return };
     drop(shared.logged_in());
     let round = [shared.round(50, 0)];
     let mut workers: Vec<Worker> = (0..12).map(|number| shared.worker(&number.to_string(), &round, &[])).collect();
+    let mut generation = 1;
     for _ in 0..sized(2, 10) {
-        std::thread::sleep(Duration::from_secs(5));
+        generation = wait_for_renewal(&shared, workers.len(), generation);
         let redis = shared.place.redis.as_mut().unwrap();
         redis.stop();
         if !with_data {
@@ -539,7 +557,7 @@ fn redis_restarts(with_data: bool) {
         std::thread::sleep(Duration::from_secs(1));
         redis.start_again();
     }
-    std::thread::sleep(Duration::from_secs(8));
+    wait_for_renewal(&shared, workers.len(), generation);
     fs::write(shared.stop_file(), "").unwrap();
     let ended_well = workers.iter_mut().filter_map(|worker| worker.join().then_some(())).count();
     let events = shared.events();
@@ -571,12 +589,14 @@ fn redis_is_slow() {
     let round = [shared.round(50, 0)];
     let mut workers: Vec<Worker> = (0..12).map(|number| shared.worker(&number.to_string(), &round, &[])).collect();
     let redis = shared.place.redis.as_ref().unwrap();
-    for _ in 0..sized(3, 12) {
-        std::thread::sleep(Duration::from_secs(5));
+    let mut generation = 1;
+    for _ in 0..sized(2, 12) {
+        generation = wait_for_renewal(&shared, workers.len(), generation);
         redis.suspend();
         std::thread::sleep(Duration::from_millis(1500));
         redis.resume();
     }
+    wait_for_renewal(&shared, workers.len(), generation);
     fs::write(shared.stop_file(), "").unwrap();
     let ended_well = workers.iter_mut().filter_map(|worker| worker.join().then_some(())).count();
     let events = shared.events();

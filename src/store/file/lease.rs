@@ -177,10 +177,12 @@ impl Leased {
         if self.directory().link(written.path(), &path)? != Link::Made {
             return Ok(false);
         }
-        let records = self.list()?.records;
-        let has_followers = records.last().is_some_and(|top| *top > number.saturating_add(1));
-        let has_last = last.is_some_and(|last| records.contains(&last));
-        if has_followers && !has_last {
+        // Asked for by its name: a list that is read while others make and remove files can leave one out.
+        let has_last = match last {
+            Some(last) => self.is_there(&names::record(last))?,
+            None => false,
+        };
+        if !has_last && self.was_removed_before(number)? {
             // The number had been given, used and removed before we came to it: ours comes too late.
             self.directory().remove(&path)?;
             return Ok(false);
@@ -190,6 +192,16 @@ impl Leased {
         }
         self.directory().sync()?;
         Ok(true)
+    }
+
+    /// Whether a record of this number was there before and went: never before the next had stood for a while.
+    pub(super) fn was_removed_before(&self, number: u64) -> Result<bool> {
+        let next = number.saturating_add(1);
+        if self.list()?.records.last().is_none_or(|top| *top <= next) {
+            return Ok(false);
+        }
+        let suffix = names::record(next);
+        Ok(!self.is_there(&suffix)? || is_settled(self.directory(), &suffix, self.directory().time()?)?)
     }
 
     /// Gives the record of this number the number of its generation too, before anybody goes on from there. A record
@@ -430,24 +442,26 @@ fn tidy(directory: &Directory, listing: &Listing) -> Result<()> {
         return Ok(());
     }
     let now = directory.time()?;
-    let is_settled = |suffix: &str| -> Result<bool> {
-        let found = directory.look_at(&directory.file(suffix))?;
-        Ok(found.is_some_and(|found| end_of(&found, SETTLED).is_ok_and(|end| end < now)))
-    };
     for numbers in &in_order {
         for (suffix, next) in numbers {
-            if !is_settled(next)? {
+            if !is_settled(directory, next, now)? {
                 break;
             }
             directory.remove(&directory.file(suffix))?;
         }
     }
     for suffix in &listing.temporaries {
-        if is_settled(suffix)? {
+        if is_settled(directory, suffix, now)? {
             directory.remove(&directory.file(suffix))?;
         }
     }
     Ok(())
+}
+
+/// Whether a file has stood for a while by now.
+fn is_settled(directory: &Directory, suffix: &str, now: SystemTime) -> Result<bool> {
+    let found = directory.look_at(&directory.file(suffix))?;
+    Ok(found.is_some_and(|found| end_of(&found, SETTLED).is_ok_and(|end| end < now)))
 }
 
 /// The moment that lies `term` after a file was written.

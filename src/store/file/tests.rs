@@ -267,6 +267,20 @@ fn no_commit_of_many_threads_is_lost() {
 }
 
 #[test]
+fn the_first_number_is_not_given_away_while_its_followers_are_young() {
+    let place = Place::new();
+    let store = place.store(LockChoice::Lease);
+    for _ in 0..3 {
+        assert!(is_done(&store.commit(Expected::Anything, record(1, 0)).unwrap()));
+    }
+    // Whoever made number 0 finds two more when it looks around: that says nothing against it.
+    assert!(!store.leased.was_removed_before(0).unwrap());
+    let next = fs::File::open(place.0.join("session.g1")).unwrap();
+    next.set_modified(std::time::SystemTime::now() - Duration::from_secs(60)).unwrap();
+    assert!(store.leased.was_removed_before(0).unwrap());
+}
+
+#[test]
 fn what_was_prepared_is_used_or_removed() {
     for choice in BOTH {
         let place = Place::new();

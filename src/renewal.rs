@@ -44,7 +44,8 @@ pub(crate) struct Renewal<'a> {
 /// What is asked for.
 #[derive(Clone, Copy)]
 pub(crate) struct Wish<'a> {
-    pub(crate) scope: Option<&'a str>,
+    /// The project to scope the session to; None keeps whatever scope it has.
+    pub(crate) project: Option<&'a str>,
     /// Whether the token is still valid: then nobody waits for anything.
     pub(crate) is_early: bool,
     /// The server's clock minus ours.
@@ -107,7 +108,10 @@ impl Renewal<'_> {
                 return Ok(look);
             }
             let Some(pause) = self.others_pause(&present) else {
-                return self.spend(&present, lock, wish.scope, deadline, rest_ms);
+                match self.spend(&present, lock, wish.project, deadline, &rest_ms)? {
+                    Some(renewed) => return Ok(renewed),
+                    None => continue,
+                }
             };
             // Somebody gave the lock back with an answer in hand that the store did not take. They get time for it.
             drop(lock);
@@ -158,7 +162,7 @@ impl Renewal<'_> {
         let now_ms = self.clock.now().wall_ms.saturating_add(wish.offset_ms);
         let expires = record.tokens.token().and_then(|token| crate::token::times(token).exp_ms);
         record.tokens.is_none()
-            || (record.tokens.scope.as_deref() == wish.scope
+            || (wish.project.is_none_or(|project| record.tokens.scope.as_deref() == Some(project))
                 && record.tokens.bearer().is_some()
                 && expires.is_none_or(|exp| now_ms < exp))
     }
@@ -191,15 +195,17 @@ impl Renewal<'_> {
         self.store.commit(expected, seen.clone()).map(drop)
     }
 
-    /// Spends the refresh token of `present`: intent, request, record.
+    /// Spends the refresh token of `present`: intent, request, record. None: the record or the lock changed before
+    /// anything was sent.
     fn spend(
         &self,
         present: &Arc<Record>,
         lock: Arc<dyn Lock>,
-        scope: Option<&str>,
+        project: Option<&str>,
         deadline: Instant,
-        rest_ms: impl Fn(&Error) -> i64,
-    ) -> Result<Renewed> {
+        rest_ms: &impl Fn(&Error) -> i64,
+    ) -> Result<Option<Renewed>> {
+        let scope = project.or(present.tokens.scope.as_deref());
         let refresh_token = present.tokens.refresh_token().ok_or_else(no_refresh_token)?;
         let spends = fingerprint(refresh_token);
         let interrupted = present.notes.intent.clone().filter(|intent| intent.spends == spends);
@@ -213,7 +219,7 @@ impl Renewal<'_> {
         };
         let early_not_before_ms = present.notes.early_not_before_ms;
         if !self.store.note(present.version, &Notes { early_not_before_ms, intent: Some(intent.clone()) })? {
-            return self.adopt_present();
+            return Ok(None);
         }
         self.store.prepare()?;
         reach("intended");
@@ -228,10 +234,10 @@ impl Renewal<'_> {
         match self.commit_with_patience(present.version, &record, deadline) {
             Ok(Commit::Done(record)) => {
                 reach("committed");
-                Ok(Renewed::Made(record))
+                Ok(Some(Renewed::Made(record)))
             }
-            Ok(Commit::Outdated(newer)) => Ok(Renewed::Adopted(newer)),
-            Err(error) => Ok(Renewed::Unsaved { record: Box::new(record), seen: present.version, error }),
+            Ok(Commit::Outdated(newer)) => Ok(Some(Renewed::Adopted(newer))),
+            Err(error) => Ok(Some(Renewed::Unsaved { record: Box::new(record), seen: present.version, error })),
         }
     }
 
@@ -254,10 +260,7 @@ impl Renewal<'_> {
             reach("connected");
             let stands = lock.is_held(SEND_MARGIN)? && store.load()?.is_some_and(|record| record.version == seen);
             if !stands {
-                return Err(Error::new(
-                    Status::LockTimeout,
-                    "the renewal lock was lost before anything was sent; the next call will look again",
-                ));
+                return Err(lock_timeout());
             }
             reach("looked");
             Ok(())
@@ -270,13 +273,21 @@ impl Renewal<'_> {
         scope: Option<&str>,
         (intent, interrupted): (Intent, Option<Intent>),
         failure: RefreshFailure,
-        rest_ms: impl Fn(&Error) -> i64,
-    ) -> Result<Renewed> {
+        rest_ms: &impl Fn(&Error) -> i64,
+    ) -> Result<Option<Renewed>> {
         let RefreshFailure { mut error, fate } = failure;
+        if error.status() == Status::LockTimeout {
+            // The last look found something else: then the notes there may be somebody else's by now.
+            if self.store.load()?.is_some_and(|record| record.notes.intent.as_ref() == Some(&intent)) {
+                let notes = Notes { intent: interrupted, ..present.notes };
+                self.store.note(present.version, &notes)?;
+            }
+            return Ok(None);
+        }
         if error.status() == Status::Unauthorized {
             // Somebody may have been faster, and spent the token before us.
             if let Some(newer) = self.store.load()?.filter(|record| record.version != present.version) {
-                return Ok(Renewed::Adopted(newer));
+                return Ok(Some(Renewed::Adopted(newer)));
             }
             if let Some(intent) = &interrupted {
                 error = error.because(&format!(
@@ -302,10 +313,6 @@ impl Renewal<'_> {
         // If the store can't take the note, the intent stands a while longer, and costs somebody a try.
         let _ = self.store.note(present.version, &Notes { early_not_before_ms, intent });
         Err(error)
-    }
-
-    fn adopt_present(&self) -> Result<Renewed> {
-        self.store.load()?.map(Renewed::Adopted).ok_or_else(no_token)
     }
 
     fn received(&self, session: u64, tokens: Tokens, origin: Origin) -> Record {

@@ -283,7 +283,7 @@ impl Session {
             self.check_may_spend(&grant)?;
             match gate.turn_or_wait(deadline, |state| state.error_since(turns, scope)) {
                 Admission::Turn(turn) if self.is_current(&grant) => {
-                    self.renew(&turn, &grant, self.wish(scope, false, deadline))?;
+                    self.renew(&turn, &grant, self.wish(project_id, false, deadline))?;
                 }
                 Admission::Turn(_) => {}
                 Admission::Waited => Counts::add(&self.counts.joined),
@@ -342,8 +342,7 @@ impl Session {
                         && self.is_current(&grant)
                     {
                         // A failure costs nothing while the token is valid; the next round looks whether it still is.
-                        let scope = grant.record.tokens.scope.as_deref();
-                        let _ = self.renew(&turn, &grant, self.wish(scope, true, deadline));
+                        let _ = self.renew(&turn, &grant, self.wish(None, true, deadline));
                     }
                 }
                 Need::Renewal => match self.must_renew(&grant, now, deadline) {
@@ -361,8 +360,7 @@ impl Session {
         let generation = grant.record.version.generation;
         match gate.turn_or_wait(deadline, |state| state.late_error(generation, now.mono_ms)) {
             Admission::Turn(turn) if self.is_current(grant) => {
-                let scope = grant.record.tokens.scope.as_deref();
-                self.renew(&turn, grant, self.wish(scope, false, deadline))
+                self.renew(&turn, grant, self.wish(None, false, deadline))
             }
             Admission::Turn(_) => Ok(()),
             Admission::Waited => {
@@ -427,12 +425,12 @@ impl Session {
             let grant = self.current.load_full();
             turn.note(Failure {
                 generation: grant.record.version.generation,
-                scope: wish.scope.map(str::to_owned),
+                scope: wish.project.or(grant.record.tokens.scope.as_deref()).map(str::to_owned),
                 error: error.clone(),
                 now_ms: self.clock.now().mono_ms,
                 early_pause_ms: grant.schedule.early_pause_ms(error.retry_after()),
                 was_late,
-                was_elsewhere: wish.scope != grant.record.tokens.scope.as_deref(),
+                was_elsewhere: wish.project.is_some_and(|project| grant.record.tokens.scope.as_deref() != Some(project)),
             });
         }
         outcome
@@ -712,8 +710,8 @@ impl Session {
         Arc::ptr_eq(&self.current.load(), grant)
     }
 
-    fn wish<'a>(&self, scope: Option<&'a str>, is_early: bool, deadline: Instant) -> Wish<'a> {
-        Wish { scope, is_early, offset_ms: self.drift.offset_ms(), deadline }
+    fn wish<'a>(&self, project: Option<&'a str>, is_early: bool, deadline: Instant) -> Wish<'a> {
+        Wish { project, is_early, offset_ms: self.drift.offset_ms(), deadline }
     }
 
     fn deadline(&self) -> Instant {

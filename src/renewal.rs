@@ -71,14 +71,12 @@ impl Renewal<'_> {
     pub(crate) fn run(&self, seen: &Record, wish: Wish, rest_ms: impl Fn(&Error) -> i64) -> Result<Renewed> {
         let floor = SHORTEST.min(self.timeout / 2);
         let latest = wish.deadline.checked_sub(floor);
-        let Some(latest) = latest.filter(|latest| self.clock.instant() <= *latest) else {
-            return Err(Error::new(Status::Timeout, "timeout_ms leaves too little time to begin a renewal"));
-        };
+        let mut obstacle: fn() -> Error = too_late;
         loop {
             let now = self.clock.instant();
-            if now > latest {
-                return Err(lock_timeout());
-            }
+            let Some(latest) = latest.filter(|latest| now <= *latest) else {
+                return Err(obstacle());
+            };
             // Most who come have only to look: the lock is for the one who renews.
             if let Some(present) = self.store.load()?
                 && let Some(look) = self.look(&present, seen, wish)
@@ -92,6 +90,7 @@ impl Renewal<'_> {
                 if wish.is_early {
                     return Ok(Renewed::Held);
                 }
+                obstacle = held_too_long;
                 continue;
             };
             reach("locked");
@@ -110,14 +109,16 @@ impl Renewal<'_> {
             let Some(pause) = self.others_pause(&present) else {
                 match self.spend(&present, lock, wish.project, deadline, &rest_ms)? {
                     Some(renewed) => return Ok(renewed),
-                    None => continue,
+                    None => obstacle = lost,
                 }
+                continue;
             };
             // Somebody gave the lock back with an answer in hand that the store did not take. They get time for it.
             drop(lock);
             if wish.is_early {
                 return Ok(Renewed::Held);
             }
+            obstacle = held_too_long;
             self.clock.sleep(pause);
         }
     }
@@ -139,7 +140,7 @@ impl Renewal<'_> {
     ) -> Result<Renewed> {
         let left = deadline.saturating_duration_since(self.clock.instant());
         let Some(_lock) = self.store.lock(left + LOCK_MARGIN, Some(deadline))? else {
-            return Err(lock_timeout());
+            return Err(held_too_long());
         };
         let seen = self.store.load()?.map_or(Version { session, generation: 0 }, |record| record.version);
         self.store.prepare()?;
@@ -260,7 +261,7 @@ impl Renewal<'_> {
             reach("connected");
             let stands = lock.is_held(SEND_MARGIN)? && store.load()?.is_some_and(|record| record.version == seen);
             if !stands {
-                return Err(lock_timeout());
+                return Err(lost());
             }
             reach("looked");
             Ok(())
@@ -343,6 +344,15 @@ fn fingerprint(refresh_token: &str) -> String {
     })
 }
 
-fn lock_timeout() -> Error {
+fn too_late() -> Error {
+    Error::new(Status::Timeout, "timeout_ms leaves too little time to begin a renewal")
+}
+
+fn held_too_long() -> Error {
     Error::new(Status::LockTimeout, "another process held the renewal of this session too long; try again")
+}
+
+/// Nothing was sent: the holder was stopped for too long, or somebody logged in meanwhile.
+fn lost() -> Error {
+    Error::new(Status::LockTimeout, "the renewal lock was lost before anything was sent; try again")
 }

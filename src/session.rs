@@ -430,7 +430,9 @@ impl Session {
                 now_ms: self.clock.now().mono_ms,
                 early_pause_ms: grant.schedule.early_pause_ms(error.retry_after()),
                 was_late,
-                was_elsewhere: wish.project.is_some_and(|project| grant.record.tokens.scope.as_deref() != Some(project)),
+                was_elsewhere: wish
+                    .project
+                    .is_some_and(|project| grant.record.tokens.scope.as_deref() != Some(project)),
             });
         }
         outcome

@@ -1,41 +1,73 @@
-//! How far the server's clock is from ours, as its tokens tell.
+//! How far the server's clock is from ours, as its answers tell.
 #![forbid(unsafe_code)]
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::schedule::Origin;
 
+/// Two differences that say the same: the time that a request takes is in them.
+const AGREEMENT_MS: i64 = 5_000;
+
 /// The server's clock minus ours: this process's own knowledge, kept beside the session.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Drift {
+    leeway_ms: i64,
     offset_ms: AtomicI64,
     last_shift_ms: AtomicI64,
 }
 
+/// When an answer was asked for and came, by our clock, and when it was made, by the server's.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Heard {
+    pub(crate) asked_ms: i64,
+    pub(crate) received_ms: i64,
+    /// The answer's `Date`.
+    pub(crate) date_ms: Option<i64>,
+    /// The token's `iat`.
+    pub(crate) iat_ms: Option<i64>,
+}
+
+impl Heard {
+    /// How far `server_ms` lies outside of the time in which the answer was made: negative in the past. A process that
+    /// was stopped between question and answer can't tell when within.
+    fn shift_of(&self, server_ms: i64) -> i64 {
+        let (first, last) = (self.asked_ms.min(self.received_ms), self.asked_ms.max(self.received_ms));
+        server_ms.saturating_sub(server_ms.clamp(first, last))
+    }
+}
+
 impl Drift {
+    /// Differences up to `leeway_ms` are none.
+    pub(crate) fn new(leeway_ms: i64) -> Self {
+        Drift { leeway_ms, offset_ms: AtomicI64::new(0), last_shift_ms: AtomicI64::new(0) }
+    }
+
     /// What is known so far, in milliseconds.
     pub(crate) fn offset_ms(&self) -> i64 {
         self.offset_ms.load(Ordering::Relaxed)
     }
 
-    /// Learns from a token that came at `wall_ms` by our clock. Less than the leeway is no difference.
+    /// Learns from a token.
     ///
     /// A login's token is made on the spot. A renewal's may be an old answer that the server gives again because the
-    /// first was lost: one from the past counts only when two in a row agree.
-    pub(crate) fn learn(&self, origin: Origin, iat_ms: Option<i64>, wall_ms: i64, leeway_ms: i64) {
-        let Some(iat) = iat_ms else {
+    /// first was lost: one from the past counts only when the answer's date says the same, or, without a date, the
+    /// token before it did.
+    pub(crate) fn learn(&self, origin: Origin, heard: Heard) {
+        let Some(shift) = heard.iat_ms.map(|iat| heard.shift_of(iat)) else {
             return;
         };
-        let shift = iat.saturating_sub(wall_ms);
-        let agrees_with = |other: i64| shift.saturating_sub(other).saturating_abs() <= leeway_ms;
-        let is_believed = match origin {
-            Origin::Given => return,
-            Origin::Login => true,
-            Origin::Renewal => shift > 0 || agrees_with(0) || agrees_with(self.last_shift_ms.load(Ordering::Relaxed)),
+        let agrees_with = |other: i64| shift.saturating_sub(other).saturating_abs() <= AGREEMENT_MS;
+        let is_small = shift.saturating_abs() <= self.leeway_ms;
+        let last_shift_ms = self.last_shift_ms.swap(shift, Ordering::Relaxed);
+        let is_believed = match (origin, heard.date_ms) {
+            (Origin::Given, _) => false,
+            (Origin::Login, _) => true,
+            _ if is_small || shift > 0 => true,
+            (Origin::Renewal, Some(date)) => agrees_with(heard.shift_of(date)),
+            (Origin::Renewal, None) => agrees_with(last_shift_ms) || agrees_with(self.offset_ms()),
         };
-        self.last_shift_ms.store(shift, Ordering::Relaxed);
         if is_believed {
-            self.offset_ms.store(if agrees_with(0) { 0 } else { shift }, Ordering::Relaxed);
+            self.offset_ms.store(if is_small { 0 } else { shift }, Ordering::Relaxed);
         }
     }
 }
@@ -44,41 +76,77 @@ impl Drift {
 mod tests {
     use super::*;
 
-    fn learnt(steps: &[(Origin, i64)]) -> i64 {
-        let drift = Drift::default();
-        for (origin, shift) in steps {
-            drift.learn(*origin, Some(1_000_000 + shift), 1_000_000, 30_000);
+    const NOW: i64 = 1_000_000_000;
+
+    /// A token `shift` ms off, asked for two seconds before it came.
+    fn heard(shift: i64, date_shift: Option<i64>) -> Heard {
+        Heard {
+            asked_ms: NOW - 2_000,
+            received_ms: NOW,
+            date_ms: date_shift.map(|ms| NOW + ms),
+            iat_ms: Some(NOW + shift),
+        }
+    }
+
+    fn learnt(steps: &[(Origin, i64, Option<i64>)]) -> i64 {
+        let drift = Drift::new(30_000);
+        for (origin, shift, date) in steps {
+            drift.learn(*origin, heard(*shift, *date));
         }
         drift.offset_ms()
     }
 
     #[test]
     fn a_login_is_believed() {
-        assert_eq!(learnt(&[(Origin::Login, -7_200_000)]), -7_200_000);
-        assert_eq!(learnt(&[(Origin::Login, 7_200_000)]), 7_200_000);
-        assert_eq!(learnt(&[(Origin::Login, 30_000)]), 0);
-        assert_eq!(learnt(&[(Origin::Login, 7_200_000), (Origin::Login, -30_000)]), 0);
+        assert_eq!(learnt(&[(Origin::Login, -7_202_000, None)]), -7_200_000);
+        assert_eq!(learnt(&[(Origin::Login, 7_200_000, Some(0))]), 7_200_000);
+        assert_eq!(learnt(&[(Origin::Login, 30_000, None)]), 0);
+        assert_eq!(learnt(&[(Origin::Login, 7_200_000, None), (Origin::Login, -30_000, None)]), 0);
     }
 
     #[test]
-    fn an_old_renewal_needs_a_second() {
-        assert_eq!(learnt(&[(Origin::Renewal, -7_200_000)]), 0);
-        assert_eq!(learnt(&[(Origin::Renewal, -7_200_000), (Origin::Renewal, -7_199_000)]), -7_199_000);
-        assert_eq!(learnt(&[(Origin::Renewal, -7_200_000), (Origin::Renewal, -3_600_000)]), 0);
-        assert_eq!(learnt(&[(Origin::Login, -7_200_000), (Origin::Renewal, -7_201_000)]), -7_201_000);
+    fn an_old_renewal_needs_a_second_where_there_is_no_date() {
+        let renewals = |shifts: &[i64]| shifts.iter().map(|ms| (Origin::Renewal, *ms, None)).collect::<Vec<_>>();
+        assert_eq!(learnt(&renewals(&[-7_200_000])), 0);
+        assert_eq!(learnt(&renewals(&[-7_200_000, -7_199_000])), -7_197_000);
+        assert_eq!(learnt(&renewals(&[-7_200_000, -3_600_000])), 0);
+        // Less than the leeway apart, and still two old answers.
+        assert_eq!(learnt(&renewals(&[-8_000, -36_000])), 0);
+        assert_eq!(learnt(&[(Origin::Login, -7_200_000, None), (Origin::Renewal, -7_201_000, None)]), -7_199_000);
+    }
+
+    #[test]
+    fn the_date_of_an_answer_tells_an_old_one_from_a_clock_that_is_behind() {
+        assert_eq!(learnt(&[(Origin::Renewal, -7_200_000, Some(-7_201_000))]), -7_198_000);
+        assert_eq!(learnt(&[(Origin::Renewal, -7_200_000, Some(0)), (Origin::Renewal, -7_200_000, Some(0))]), 0);
+        // What was known stays.
+        let behind = [(Origin::Login, -7_200_000, None), (Origin::Renewal, -7_260_000, Some(-7_200_000))];
+        assert_eq!(learnt(&behind), -7_198_000);
     }
 
     #[test]
     fn a_renewal_from_the_future_is_believed() {
-        assert_eq!(learnt(&[(Origin::Renewal, 7_200_000)]), 7_200_000);
+        assert_eq!(learnt(&[(Origin::Renewal, 7_200_000, None)]), 7_200_000);
+    }
+
+    #[test]
+    fn a_process_that_was_stopped_while_it_waited_learns_nothing() {
+        let drift = Drift::new(30_000);
+        for _ in 0..3 {
+            let slow = Heard { asked_ms: NOW - 600_000, ..heard(-599_000, None) };
+            drift.learn(Origin::Renewal, slow);
+            drift.learn(Origin::Login, slow);
+        }
+        assert_eq!(drift.offset_ms(), 0);
     }
 
     #[test]
     fn given_tokens_and_those_without_iat_teach_nothing() {
-        assert_eq!(learnt(&[(Origin::Given, 7_200_000)]), 0);
-        let drift = Drift::default();
-        drift.learn(Origin::Login, None, 0, 0);
-        drift.learn(Origin::Renewal, Some(i64::MIN), i64::MAX, i64::MAX);
+        assert_eq!(learnt(&[(Origin::Given, 7_200_000, None)]), 0);
+        let drift = Drift::new(0);
+        drift.learn(Origin::Login, Heard { iat_ms: None, ..heard(0, None) });
+        let extreme = Heard { asked_ms: i64::MAX, received_ms: i64::MAX, date_ms: None, iat_ms: Some(i64::MIN) };
+        drift.learn(Origin::Renewal, extreme);
         assert_eq!(drift.offset_ms(), 0);
     }
 }

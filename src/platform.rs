@@ -8,12 +8,14 @@ use zeroize::Zeroizing;
 
 use crate::clock::Clock;
 use crate::config::{Config, LoginWire, RefreshWire, ResponseWire};
+use crate::drift::Heard;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result, Status};
 use crate::random;
 use crate::record::Tokens;
 use crate::redact;
 use crate::secret::SecretBytes;
+use crate::token;
 use crate::transport::{Answer, BeforeSend, Exchange, Failure, Transport};
 use crate::wiped_json::{Member, WipedJson, write_object};
 
@@ -32,6 +34,12 @@ pub(crate) struct Platform {
     refresh_at: Endpoint,
     response: ResponseWire,
     retries: u32,
+}
+
+/// Tokens as they came, and the clocks around them.
+pub(crate) struct Received {
+    pub(crate) tokens: Tokens,
+    pub(crate) heard: Heard,
 }
 
 /// A key set as it was fetched.
@@ -105,7 +113,7 @@ impl Platform {
     }
 
     /// Logs in. The tokens `held` until then are no part of it, but secrets all the same.
-    pub(crate) fn login(&self, credentials: &Credentials, held: &Tokens, deadline: Instant) -> Result<Tokens> {
+    pub(crate) fn login(&self, credentials: &Credentials, held: &Tokens, deadline: Instant) -> Result<Received> {
         let wire = &self.login;
         let mut fields = vec![
             (wire.username.as_str(), Member::Text(credentials.username)),
@@ -121,10 +129,11 @@ impl Platform {
         let mut secrets = held.secrets();
         secrets.push(credentials.password);
         let body = write_object(&fields)?;
-        let answer = self
+        let (answer, asked_ms) = self
             .send(&place, Some(&body), None, Resend::Unsent, &secrets, deadline)
             .map_err(|failure| failure.error)?;
-        self.read_tokens(&place, &answer, None, credentials.project_id)
+        let tokens = self.read_tokens(&place, &answer, None, credentials.project_id)?;
+        Ok(self.received(tokens, asked_ms, &answer))
     }
 
     /// Spends the refresh token of `tokens`, after a last look by `before`; the new ones are for `scope`.
@@ -134,7 +143,7 @@ impl Platform {
         scope: Option<&str>,
         before: BeforeSend,
         deadline: Instant,
-    ) -> std::result::Result<Tokens, RefreshFailure> {
+    ) -> std::result::Result<Received, RefreshFailure> {
         let unspent = |error| RefreshFailure { error, fate: Fate::Unspent };
         let refresh_token = tokens.refresh_token().ok_or_else(|| unspent(no_refresh_token()))?;
         let wire = &self.refresh;
@@ -145,15 +154,25 @@ impl Platform {
         let refused = if scope == tokens.scope.as_deref() { "log in again" } else { "check the project" };
         let place = Place { what: "refresh", endpoint: &self.refresh_at, refused: Some(refused) };
         let body = write_object(&fields).map_err(unspent)?;
-        let answer = self.send(&place, Some(&body), Some(before), Resend::Lost, &tokens.secrets(), deadline)?;
-        self.read_tokens(&place, &answer, Some(refresh_token), scope)
-            .map_err(|error| RefreshFailure { error, fate: Fate::Unknown })
+        let (answer, asked_ms) =
+            self.send(&place, Some(&body), Some(before), Resend::Lost, &tokens.secrets(), deadline)?;
+        let tokens = self
+            .read_tokens(&place, &answer, Some(refresh_token), scope)
+            .map_err(|error| RefreshFailure { error, fate: Fate::Unknown })?;
+        Ok(self.received(tokens, asked_ms, &answer))
+    }
+
+    fn received(&self, tokens: Tokens, asked_ms: i64, answer: &Answer) -> Received {
+        let iat_ms = tokens.token().and_then(|token| token::times(token).iat_ms);
+        let received_ms = self.clock.now().wall_ms;
+        Received { tokens, heard: Heard { asked_ms, received_ms, date_ms: answer.date_ms, iat_ms } }
     }
 
     /// Fetches the issuer's public keys.
     pub(crate) fn fetch_keys(&self, endpoint: &Endpoint, deadline: Instant) -> Result<FetchedKeys> {
         let place = Place { what: "key set", endpoint, refused: None };
-        let answer = self.send(&place, None, None, Resend::Lost, &[], deadline).map_err(|failure| failure.error)?;
+        let (answer, _) =
+            self.send(&place, None, None, Resend::Lost, &[], deadline).map_err(|failure| failure.error)?;
         if WipedJson::parse(answer.body.expose()).is_none_or(|json| !json.is_object()) {
             return Err(place.locate(
                 Error::new(Status::Protocol, "the answer is not a JSON object; check jwks_url in the config")
@@ -163,7 +182,8 @@ impl Platform {
         Ok(FetchedKeys { text: answer.body, max_age: answer.max_age })
     }
 
-    /// Sends until there is an answer to keep, a reason not to go on, or no time left.
+    /// Sends until there is an answer to keep, a reason not to go on, or no time left. With the answer comes when it was
+    /// asked for.
     fn send(
         &self,
         place: &Place,
@@ -172,11 +192,12 @@ impl Platform {
         resend: Resend,
         secrets: &[&str],
         deadline: Instant,
-    ) -> std::result::Result<Answer, RefreshFailure> {
+    ) -> std::result::Result<(Answer, i64), RefreshFailure> {
         let secrets: Vec<&str> = secrets.iter().copied().chain(self.transport.secrets()).collect();
         let mut was_lost = false;
         let mut tries = 0;
         loop {
+            let asked_ms = self.clock.now().wall_ms;
             let outcome = match body {
                 Some(body) => self.transport.post_json(place.endpoint, body, before.clone(), deadline),
                 None => self.transport.get_json(place.endpoint, deadline),
@@ -186,7 +207,7 @@ impl Platform {
             was_lost |= fate == Fate::Unknown;
             let again = tries < self.retries && may_send_again(&outcome, resend, is_first_loss);
             let error = match outcome {
-                Ok(answer) if (200..300).contains(&answer.status) => return Ok(answer),
+                Ok(answer) if (200..300).contains(&answer.status) => return Ok((answer, asked_ms)),
                 Ok(answer) => place.refusal(&answer, &secrets),
                 Err(failure) => place.locate(failure.error),
             };
@@ -369,7 +390,13 @@ mod tests {
     #[test]
     fn what_may_be_sent_again() {
         let answer = |status| {
-            Ok(Answer { status, retry_after: None, max_age: None, body: SecretBytes::with_capacity(0).unwrap() })
+            Ok(Answer {
+                status,
+                retry_after: None,
+                max_age: None,
+                date_ms: None,
+                body: SecretBytes::with_capacity(0).unwrap(),
+            })
         };
         let lost = |was_sent| Err(Failure { error: Error::new(Status::Connect, ""), was_sent });
         for (outcome, login, refresh) in [
@@ -392,7 +419,13 @@ mod tests {
     #[test]
     fn the_fate_of_a_refresh_token() {
         let answer = |status| {
-            Ok(Answer { status, retry_after: None, max_age: None, body: SecretBytes::with_capacity(0).unwrap() })
+            Ok(Answer {
+                status,
+                retry_after: None,
+                max_age: None,
+                date_ms: None,
+                body: SecretBytes::with_capacity(0).unwrap(),
+            })
         };
         let lost = |was_sent| Err(Failure { error: Error::new(Status::Connect, ""), was_sent });
         for (outcome, after_none, after_a_loss) in [

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use ring::digest::{SHA256, digest};
 
 use crate::clock::Clock;
+use crate::drift::Drift;
 use crate::error::{Error, Result, Status};
 use crate::failpoint::reach;
 use crate::grant::no_token;
-use crate::platform::{Fate, Platform, RefreshFailure, no_refresh_token};
+use crate::platform::{Fate, Platform, Received, RefreshFailure, no_refresh_token};
 use crate::record::{Author, Intent, Notes, Record, Tokens, Version};
 use crate::schedule::Origin;
 use crate::store::{Commit, Expected, Lock, Store};
@@ -38,6 +39,7 @@ pub(crate) struct Renewal<'a> {
     pub(crate) platform: &'a Platform,
     pub(crate) store: &'a Arc<dyn Store>,
     pub(crate) clock: &'a Clock,
+    pub(crate) drift: &'a Drift,
     pub(crate) timeout: Duration,
 }
 
@@ -48,8 +50,6 @@ pub(crate) struct Wish<'a> {
     pub(crate) project: Option<&'a str>,
     /// Whether the token is still valid: then nobody waits for anything.
     pub(crate) is_early: bool,
-    /// The server's clock minus ours.
-    pub(crate) offset_ms: i64,
     pub(crate) deadline: Instant,
 }
 
@@ -136,7 +136,7 @@ impl Renewal<'_> {
         &self,
         deadline: Instant,
         session: u64,
-        login: impl FnOnce() -> Result<Tokens>,
+        login: impl FnOnce() -> Result<Received>,
     ) -> Result<Renewed> {
         let left = deadline.saturating_duration_since(self.clock.instant());
         let Some(_lock) = self.store.lock(left + LOCK_MARGIN, Some(deadline))? else {
@@ -144,7 +144,9 @@ impl Renewal<'_> {
         };
         let seen = self.store.load()?.map_or(Version { session, generation: 0 }, |record| record.version);
         self.store.prepare()?;
-        let record = self.received(session, login()?, Origin::Login);
+        let Received { tokens, heard } = login()?;
+        self.drift.learn(Origin::Login, heard);
+        let record = self.record(session, tokens, Origin::Login);
         match self.store.commit(Expected::Anything, record.clone()) {
             Ok(Commit::Done(record) | Commit::Outdated(record)) => Ok(Renewed::Made(record)),
             Err(error) => Ok(Renewed::Unsaved { record: Box::new(record), seen, error }),
@@ -153,14 +155,14 @@ impl Renewal<'_> {
 
     /// The record of a new session, or of none. Whatever was there is replaced.
     pub(crate) fn begin(&self, session: u64, tokens: Tokens) -> Result<Arc<Record>> {
-        match self.store.commit(Expected::Anything, self.received(session, tokens, Origin::Login))? {
+        match self.store.commit(Expected::Anything, self.record(session, tokens, Origin::Login))? {
             Commit::Done(record) | Commit::Outdated(record) => Ok(record),
         }
     }
 
     /// Whether somebody else's record makes a renewal needless.
     fn is_usable(&self, record: &Record, wish: Wish) -> bool {
-        let now_ms = self.clock.now().wall_ms.saturating_add(wish.offset_ms);
+        let now_ms = self.clock.now().wall_ms.saturating_add(self.drift.offset_ms());
         let expires = record.tokens.token().and_then(|token| crate::token::times(token).exp_ms);
         record.tokens.is_none()
             || (wish.project.is_none_or(|project| record.tokens.scope.as_deref() == Some(project))
@@ -209,7 +211,6 @@ impl Renewal<'_> {
         let scope = project.or(present.tokens.scope.as_deref());
         let refresh_token = present.tokens.refresh_token().ok_or_else(no_refresh_token)?;
         let spends = fingerprint(refresh_token);
-        let interrupted = present.notes.intent.clone().filter(|intent| intent.spends == spends);
         let begun_ms = self.clock.now().wall_ms;
         let left = deadline.saturating_duration_since(self.clock.instant());
         let intent = Intent {
@@ -219,19 +220,24 @@ impl Renewal<'_> {
             author: Author::here(),
         };
         let early_not_before_ms = present.notes.early_not_before_ms;
-        if !self.store.note(present.version, &Notes { early_not_before_ms, intent: Some(intent.clone()) })? {
+        let noted = Notes { early_not_before_ms, intent: Some(intent) };
+        if !self.store.note(present.version, &present.notes, &noted)? {
             return Ok(None);
         }
         self.store.prepare()?;
         reach("intended");
         // The lock stays ours until the new record stands; the look has only a share in it.
         let look = self.last_look(present, lock.clone());
-        let tokens = match self.platform.refresh(&present.tokens, scope, look, deadline) {
-            Ok(tokens) => tokens,
-            Err(failure) => return self.failed(present, scope, (intent, interrupted), failure, rest_ms),
+        let Received { tokens, heard } = match self.platform.refresh(&present.tokens, scope, look, deadline) {
+            Ok(received) => received,
+            Err(failure) => return self.failed(present, scope, noted, failure, rest_ms),
         };
         reach("answered");
-        let record = self.received(present.version.session, tokens, Origin::Renewal);
+        // The same token once more says nothing new.
+        if tokens.token() != present.tokens.token() {
+            self.drift.learn(Origin::Renewal, heard);
+        }
+        let record = self.record(present.version.session, tokens, Origin::Renewal);
         match self.commit_with_patience(present.version, &record, deadline) {
             Ok(Commit::Done(record)) => {
                 reach("committed");
@@ -272,17 +278,14 @@ impl Renewal<'_> {
         &self,
         present: &Record,
         scope: Option<&str>,
-        (intent, interrupted): (Intent, Option<Intent>),
+        noted: Notes,
         failure: RefreshFailure,
         rest_ms: &impl Fn(&Error) -> i64,
     ) -> Result<Option<Renewed>> {
         let RefreshFailure { mut error, fate } = failure;
         if error.status() == Status::LockTimeout {
-            // The last look found something else: then the notes there may be somebody else's by now.
-            if self.store.load()?.is_some_and(|record| record.notes.intent.as_ref() == Some(&intent)) {
-                let notes = Notes { intent: interrupted, ..present.notes };
-                self.store.note(present.version, &notes)?;
-            }
+            // The last look found something else.
+            self.store.note(present.version, &noted, &present.notes)?;
             return Ok(None);
         }
         if error.status() == Status::Unauthorized {
@@ -290,7 +293,7 @@ impl Renewal<'_> {
             if let Some(newer) = self.store.load()?.filter(|record| record.version != present.version) {
                 return Ok(Some(Renewed::Adopted(newer)));
             }
-            if let Some(intent) = &interrupted {
+            if let Some(intent) = &present.notes.intent {
                 error = error.because(&format!(
                     "a renewal by process {} on {} was interrupted {} s ago and its answer lost",
                     intent.author.pid,
@@ -307,16 +310,19 @@ impl Renewal<'_> {
         };
         let intent = match fate {
             // It ends here: nobody has to wait for us.
-            Fate::Unknown => Some(Intent { deadline_ms: self.clock.now().wall_ms, ..intent }),
-            Fate::Unspent => interrupted,
+            Fate::Unknown => {
+                noted.intent.clone().map(|intent| Intent { deadline_ms: self.clock.now().wall_ms, ..intent })
+            }
+            Fate::Unspent => present.notes.intent.clone(),
             Fate::Judged => None,
         };
-        // If the store can't take the note, the intent stands a while longer, and costs somebody a try.
-        let _ = self.store.note(present.version, &Notes { early_not_before_ms, intent });
+        // If the store can't take the note, the intent stands a while longer, and costs somebody a try. If there is
+        // another, somebody has taken over.
+        let _ = self.store.note(present.version, &noted, &Notes { early_not_before_ms, intent });
         Err(error)
     }
 
-    fn received(&self, session: u64, tokens: Tokens, origin: Origin) -> Record {
+    fn record(&self, session: u64, tokens: Tokens, origin: Origin) -> Record {
         Record {
             // What the store numbers its first record at least.
             version: Version { session, generation: 1 },

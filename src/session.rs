@@ -218,7 +218,7 @@ impl Session {
             policy,
             current: ArcSwap::from_pointee(grant),
             gate: ProcessGate::new(),
-            drift: Drift::default(),
+            drift: Drift::new(millis(config.clock_leeway)),
             keys: KeyCache::new(),
             key_source: KeySource::new(config.public_key.clone(), config.jwks_url.clone()),
             is_read: AtomicBool::new(!store.is_shared()),
@@ -283,7 +283,7 @@ impl Session {
             self.check_may_spend(&grant)?;
             match gate.turn_or_wait(deadline, |state| state.error_since(turns, scope)) {
                 Admission::Turn(turn) if self.is_current(&grant) => {
-                    self.renew(&turn, &grant, self.wish(project_id, false, deadline))?;
+                    self.renew(&turn, &grant, Wish { project: project_id, is_early: false, deadline })?;
                 }
                 Admission::Turn(_) => {}
                 Admission::Waited => Counts::add(&self.counts.joined),
@@ -342,7 +342,7 @@ impl Session {
                         && self.is_current(&grant)
                     {
                         // A failure costs nothing while the token is valid; the next round looks whether it still is.
-                        let _ = self.renew(&turn, &grant, self.wish(None, true, deadline));
+                        let _ = self.renew(&turn, &grant, Wish { project: None, is_early: true, deadline });
                     }
                 }
                 Need::Renewal => match self.must_renew(&grant, now, deadline) {
@@ -360,7 +360,7 @@ impl Session {
         let generation = grant.record.version.generation;
         match gate.turn_or_wait(deadline, |state| state.late_error(generation, now.mono_ms)) {
             Admission::Turn(turn) if self.is_current(grant) => {
-                self.renew(&turn, grant, self.wish(None, false, deadline))
+                self.renew(&turn, grant, Wish { project: None, is_early: false, deadline })
             }
             Admission::Turn(_) => Ok(()),
             Admission::Waited => {
@@ -567,12 +567,6 @@ impl Session {
 
     /// Makes `record` current, unless something newer is.
     fn install(&self, record: Arc<Record>) -> Arc<Grant> {
-        // What another process received says nothing about this machine's clock, and the same token once more nothing new.
-        let is_repeated = record.tokens.token() == self.current.load().record.tokens.token();
-        if record.author == Author::here() && !is_repeated {
-            let iat_ms = record.tokens.token().and_then(|token| token::times(token).iat_ms);
-            self.drift.learn(record.origin, iat_ms, record.received.wall_ms, millis(self.config.clock_leeway));
-        }
         let grant = Arc::new(Grant::new(record, self.drift.offset_ms(), self.policy));
         let mut present = self.current.load_full();
         // Another session is another login, whatever its number.
@@ -704,16 +698,18 @@ impl Session {
     }
 
     fn renewal(&self) -> Renewal<'_> {
-        Renewal { platform: &self.platform, store: &self.store, clock: &self.clock, timeout: self.config.timeout }
+        Renewal {
+            platform: &self.platform,
+            store: &self.store,
+            clock: &self.clock,
+            drift: &self.drift,
+            timeout: self.config.timeout,
+        }
     }
 
     /// Whether `grant` is still the current one.
     fn is_current(&self, grant: &Arc<Grant>) -> bool {
         Arc::ptr_eq(&self.current.load(), grant)
-    }
-
-    fn wish<'a>(&self, project: Option<&'a str>, is_early: bool, deadline: Instant) -> Wish<'a> {
-        Wish { project, is_early, offset_ms: self.drift.offset_ms(), deadline }
     }
 
     fn deadline(&self) -> Instant {

@@ -115,6 +115,8 @@ struct Plan {
     /// Clocks that are wrong from the beginning.
     wrong_clocks: bool,
     logins: bool,
+    /// Whether the server's answers tell when they were made.
+    has_dates: bool,
     mutation: Option<store::Mutation>,
     /// How long the store takes for one way, in milliseconds.
     store_ms: (i64, i64),

@@ -95,6 +95,7 @@ pub(super) fn calm(seed: u64) -> Plan {
         faults: Faults::default(),
         wrong_clocks: false,
         logins: false,
+        has_dates: seed.is_multiple_of(2),
         mutation: None,
         store_ms: (1, 40),
     }

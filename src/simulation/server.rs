@@ -62,6 +62,7 @@ pub(super) struct Request {
     pub(super) luck: Luck,
     pub(super) reply_delay_ms: i64,
     pub(super) reply: Option<Reply>,
+    pub(super) answered_ms: i64,
     /// The process had its answer.
     pub(super) was_answered: bool,
     /// The process went on without one.
@@ -217,6 +218,7 @@ impl Inner {
             _ => reply,
         };
         self.server.requests[request].reply = Some(reply);
+        self.server.requests[request].answered_ms = now_ms;
         self.at(now_ms + delay, Event::Reply { request });
     }
 

@@ -180,7 +180,17 @@ impl Store for SharedStore {
         if let Some(blind) = self.blind.seen() {
             return Ok(Some(blind));
         }
-        let found = self.work("load", |counts| counts.loads += 1, |inner| inner.store.record.clone())?;
+        let slot = self.slot;
+        let found = self.work(
+            "load",
+            |counts| counts.loads += 1,
+            |inner| {
+                let found = inner.store.record.clone();
+                // Somebody's request may be under way: they are waited for like the holder of a lock.
+                inner.slots[slot].met_holder |= found.as_ref().is_some_and(|record| record.notes.intent.is_some());
+                found
+            },
+        )?;
         let found = found.map(|record| self.read(&record));
         self.blind.note_load(found.clone());
         Ok(found)
@@ -243,7 +253,7 @@ impl Store for SharedStore {
         Ok(())
     }
 
-    fn note(&self, seen: Version, notes: &Notes) -> Result<bool> {
+    fn note(&self, seen: Version, was: &Notes, notes: &Notes) -> Result<bool> {
         self.blind.end();
         let slot = self.slot;
         self.work(
@@ -251,7 +261,9 @@ impl Store for SharedStore {
             |counts| counts.notes += 1,
             |inner| {
                 let is_kept = inner.plan.mutation != Some(Mutation::NoNotes);
-                let Some(record) = inner.store.record.as_mut().filter(|record| record.version == seen) else {
+                // What the mutation kept nobody can have seen.
+                let is_seen = |record: &Record| record.version == seen && (!is_kept || record.notes == *was);
+                let Some(record) = inner.store.record.as_mut().filter(|record| is_seen(record)) else {
                     return false;
                 };
                 if is_kept {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::server::{Luck, Reply, Request};
-use super::{Event, Inner, World};
+use super::{EPOCH_MS, Event, Inner, World};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Status};
 use crate::secret::SecretBytes;
@@ -93,6 +93,7 @@ impl Exchange for Wire {
                 luck,
                 reply_delay_ms,
                 reply: None,
+                answered_ms: 0,
                 was_answered: false,
                 was_given_up: false,
                 unsaved_ms: None,
@@ -116,7 +117,9 @@ impl Exchange for Wire {
         world.pause(slot, 0, Some("reply"));
         let mut inner = world.lock();
         let answer = inner.slots[slot].answer.take();
+        let has_dates = inner.plan.has_dates;
         let of_request = &mut inner.server.requests[request];
+        let date_ms = has_dates.then(|| EPOCH_MS + of_request.answered_ms / 1000 * 1000);
         match answer {
             None => {
                 of_request.was_given_up = true;
@@ -130,12 +133,18 @@ impl Exchange for Wire {
                 of_request.was_answered = true;
                 let retry_after = (status == 503).then(|| Duration::from_secs(1));
                 let body = text("{}").map_err(unsent)?;
-                Ok(Answer { status, retry_after, max_age: None, body })
+                Ok(Answer { status, retry_after, max_age: None, date_ms, body })
             }
             Some(Reply::Pair(pair)) => {
                 of_request.was_answered = true;
                 let json = format!(r#"{{"token":"{}","refreshToken":"{}"}}"#, pair.token, pair.refresh_token);
-                Ok(Answer { status: 200, retry_after: None, max_age: None, body: text(&json).map_err(unsent)? })
+                Ok(Answer {
+                    status: 200,
+                    retry_after: None,
+                    max_age: None,
+                    date_ms,
+                    body: text(&json).map_err(unsent)?,
+                })
             }
         }
     }

@@ -61,9 +61,11 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn note(&self, seen: Version, notes: &Notes) -> Result<bool> {
-        let next =
-            |present: &Record| (present.version == seen).then(|| Record { notes: notes.clone(), ..present.clone() });
+    fn note(&self, seen: Version, was: &Notes, notes: &Notes) -> Result<bool> {
+        let next = |present: &Record| {
+            let is_seen = present.version == seen && present.notes == *was;
+            is_seen.then(|| Record { notes: notes.clone(), ..present.clone() })
+        };
         Ok(self.replace(next).1)
     }
 
@@ -116,8 +118,9 @@ mod tests {
     fn notes_are_for_the_record_that_was_seen() {
         let store = MemoryStore::new(record(1, 5));
         let notes = Notes { early_not_before_ms: 9, intent: None };
-        assert!(!store.note(record(1, 4).version, &notes).unwrap());
-        assert!(store.note(record(1, 5).version, &notes).unwrap());
+        assert!(!store.note(record(1, 4).version, &Notes::default(), &notes).unwrap());
+        assert!(store.note(record(1, 5).version, &Notes::default(), &notes).unwrap());
+        assert!(!store.note(record(1, 5).version, &Notes::default(), &Notes::default()).unwrap());
         assert_eq!(store.load().unwrap().unwrap().notes, notes);
     }
 

@@ -43,8 +43,9 @@ pub(crate) trait Store: Send + Sync + fmt::Debug {
     /// Does ahead what `commit` needs and what can fail for want of space.
     fn prepare(&self) -> Result<()>;
 
-    /// Replaces the notes of the current record, durably, if it is still `seen`; otherwise does nothing, and says false.
-    fn note(&self, seen: Version, notes: &Notes) -> Result<bool>;
+    /// Replaces the notes of the current record, durably, if it is still `seen` and its notes `was`; otherwise does
+    /// nothing, and says false.
+    fn note(&self, seen: Version, was: &Notes, notes: &Notes) -> Result<bool>;
 
     /// Makes `next` the current record, durably, if what is there is as `expected`. Its generation becomes the one after
     /// the present record's, or its own, whichever is higher. Needs no lock: whoever has an answer of the server has to

@@ -51,6 +51,8 @@ pub(crate) struct Answer {
     pub(crate) retry_after: Option<Duration>,
     /// How long the answer may be kept; None when it does not say.
     pub(crate) max_age: Option<Duration>,
+    /// When the server made it, by its own clock: Unix milliseconds.
+    pub(crate) date_ms: Option<i64>,
     pub(crate) body: SecretBytes,
 }
 
@@ -191,6 +193,7 @@ fn read_answer(mut response: ureq::http::Response<ureq::Body>) -> Result<Answer>
     let header = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let retry_after = header(header::RETRY_AFTER).and_then(|value| parse_retry_after(value, SystemTime::now()));
     let max_age = header(header::CACHE_CONTROL).and_then(parse_max_age);
+    let date_ms = header(header::DATE).and_then(parse_date);
     let announced = response.body().content_length().unwrap_or(0);
     let first = usize::try_from(announced).unwrap_or(usize::MAX).clamp(4096, MAX_ANSWER);
     let mut body = SecretBytes::with_capacity(first)?;
@@ -208,7 +211,7 @@ fn read_answer(mut response: ureq::http::Response<ureq::Body>) -> Result<Answer>
         }
         body.push(&chunk[..n])?;
     }
-    Ok(Answer { status, retry_after, max_age, body })
+    Ok(Answer { status, retry_after, max_age, date_ms, body })
 }
 
 /// Seconds or an HTTP date; a date in the past means now.
@@ -219,6 +222,12 @@ fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     }
     let date = httpdate::parse_http_date(value).ok()?;
     Some(date.duration_since(now).unwrap_or_default())
+}
+
+/// An HTTP date, in Unix milliseconds.
+fn parse_date(value: &str) -> Option<i64> {
+    let since = httpdate::parse_http_date(value.trim()).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_millis()).ok()
 }
 
 /// `max-age` in seconds; what must not be kept has none left.

@@ -118,11 +118,13 @@ impl Leased {
         Ok(Some((Record { notes: notes.unwrap_or_else(|| record.notes.clone()), ..record }, note)))
     }
 
-    pub(super) fn note(&self, seen: Version, notes: &Notes) -> Result<bool> {
+    pub(super) fn note(&self, seen: Version, was: &Notes, notes: &Notes) -> Result<bool> {
         let text = write_note(&self.base, seen.session, notes)?;
         let mut temporary = None;
         for _ in 0..ATTEMPTS {
-            let Some(present) = self.present(None)?.filter(|present| present.record.version == seen) else {
+            let Some(present) =
+                self.present(None)?.filter(|present| present.record.version == seen && present.record.notes == *was)
+            else {
                 return Ok(false);
             };
             let number = (seen.generation, present.note.saturating_add(1));
@@ -140,7 +142,7 @@ impl Leased {
                     let after = after.filter(|after| after.record.version == seen);
                     match after {
                         None => return Ok(false),
-                        // Later ones have come, or were there before we woke up: the last word must be ours.
+                        // Later ones have come and seen ours, or were there before, when we slept: look again.
                         Some(after) if after.note > number.1 => {}
                         Some(_) => return Ok(true),
                     }

@@ -280,11 +280,11 @@ impl Store for FileStore {
         Ok(())
     }
 
-    fn note(&self, seen: Version, notes: &Notes) -> Result<bool> {
+    fn note(&self, seen: Version, was: &Notes, notes: &Notes) -> Result<bool> {
         match self.method_if_made()? {
             None => Ok(false),
-            Some(Method::Flock) => self.single.note(seen, notes),
-            Some(Method::Lease) => self.leased.note(seen, notes),
+            Some(Method::Flock) => self.single.note(seen, was, notes),
+            Some(Method::Lease) => self.leased.note(seen, was, notes),
         }
     }
 

@@ -49,9 +49,9 @@ impl Single {
         Ok(Some(Arc::new(SingleLock { flock, held, base: self.base.clone() })))
     }
 
-    pub(super) fn note(&self, seen: Version, notes: &Notes) -> Result<bool> {
+    pub(super) fn note(&self, seen: Version, was: &Notes, notes: &Notes) -> Result<bool> {
         let _writing = self.writing()?;
-        let Some(present) = self.load()?.filter(|present| present.version == seen) else {
+        let Some(present) = self.load()?.filter(|present| present.version == seen && present.notes == *was) else {
             return Ok(false);
         };
         let directory = &self.base.directory;

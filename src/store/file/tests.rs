@@ -119,7 +119,7 @@ fn nothing_is_touched_before_the_first_use() {
         let store = place.store(choice);
         assert_eq!((store.kind(), store.lock_kind(), store.is_shared()), ("file", choice_name(choice), true));
         assert!(store.load().unwrap().is_none());
-        assert!(!store.note(record(1, 1).version, &Notes::default()).unwrap());
+        assert!(!store.note(record(1, 1).version, &Notes::default(), &Notes::default()).unwrap());
         assert!(place.suffixes().is_empty());
     }
 }
@@ -171,20 +171,24 @@ fn notes_are_for_the_record_that_was_seen() {
         let place = Place::new();
         let (store, other) = (place.store(choice), place.store(choice));
         store.commit(Expected::Nothing, record(1, 5)).unwrap();
-        assert!(!store.note(record(1, 4).version, &intent("a")).unwrap());
-        assert!(!store.note(record(2, 5).version, &intent("a")).unwrap());
+        assert!(!store.note(record(1, 4).version, &Notes::default(), &intent("a")).unwrap());
+        assert!(!store.note(record(2, 5).version, &Notes::default(), &intent("a")).unwrap());
         assert_eq!(other.load().unwrap().unwrap().notes, Notes::default());
+        let mut was = Notes::default();
         for notes in [intent("a"), Notes::default(), intent("b"), intent("c"), Notes::default()] {
-            assert!(store.note(record(1, 5).version, &notes).unwrap());
+            // Who comes late must not erase what somebody else noted.
+            assert!(!store.note(record(1, 5).version, &intent("x"), &notes).unwrap());
+            assert!(store.note(record(1, 5).version, &was, &notes).unwrap());
+            was = notes.clone();
             assert_eq!(other.load().unwrap().unwrap().notes, notes);
             assert_eq!(store.load().unwrap().unwrap().notes, notes);
             assert_eq!(place.store(choice).load().unwrap().unwrap().notes, notes);
         }
-        store.note(record(1, 5).version, &intent("d")).unwrap();
+        store.note(record(1, 5).version, &Notes::default(), &intent("d")).unwrap();
         let seen = Expected::Record(record(1, 5).version);
         assert!(is_done(&other.commit(seen, Record { notes: intent("e"), ..record(1, 5) }).unwrap()));
         assert_eq!(store.load().unwrap().unwrap().notes, intent("e"));
-        assert!(!store.note(record(1, 5).version, &intent("f")).unwrap());
+        assert!(!store.note(record(1, 5).version, &Notes::default(), &intent("f")).unwrap());
     }
 }
 
@@ -295,7 +299,7 @@ fn what_was_prepared_is_used_or_removed() {
         let reserved = store.base.held().unwrap().reserved.clone();
         assert!(fs::metadata(&reserved).unwrap().len() >= LEAST_RESERVED as u64);
         // Notes leave it alone.
-        assert!(store.note(record(1, 0).version, &intent("a")).unwrap());
+        assert!(store.note(record(1, 0).version, &Notes::default(), &intent("a")).unwrap());
         assert!(reserved.exists());
         assert!(is_done(&store.commit(Expected::Record(record(1, 0).version), record(1, 1)).unwrap()));
         assert!(!reserved.exists());
@@ -332,7 +336,7 @@ fn no_litter_is_left() {
             let _held = lock(&store);
             store.prepare().unwrap();
             if let Some(seen) = store.load().unwrap() {
-                store.note(seen.version, &intent("a")).unwrap();
+                store.note(seen.version, &Notes::default(), &intent("a")).unwrap();
             }
             store.commit(Expected::Anything, record(1, generation)).unwrap();
             // A renewal comes minutes after the last.
@@ -359,7 +363,7 @@ fn what_the_dead_left_is_removed() {
     }
     fs::hard_link(place.file(".method"), place.file(".method.flock")).unwrap();
     drop(lock(&store));
-    store.note(record(1, 0).version, &intent("a")).unwrap();
+    store.note(record(1, 0).version, &Notes::default(), &intent("a")).unwrap();
     assert_eq!(place.suffixes(), names(&["", ".method", ".lock", ".write"]));
 
     let place = Place::new();
@@ -459,7 +463,7 @@ fn who_slept_over_many_generations_gets_no_number_twice() {
     let written = sleeper.base.directory.write(sleeper.base.directory.unique(), b"late").unwrap();
     for generation in 1..6 {
         let _held = lock(&store);
-        store.note(version(&store), &intent("a")).unwrap();
+        store.note(version(&store), &Notes::default(), &intent("a")).unwrap();
         store.commit(Expected::Anything, record(1, generation)).unwrap();
         place.age_all();
     }
@@ -470,7 +474,7 @@ fn who_slept_over_many_generations_gets_no_number_twice() {
     assert!(!place.suffixes().contains(".g1"));
     // What it remembers leads it to what there is.
     assert_eq!(version(&sleeper).generation, 5);
-    assert!(!sleeper.note(seen.record.version, &intent("b")).unwrap());
+    assert!(!sleeper.note(seen.record.version, &Notes::default(), &intent("b")).unwrap());
     assert_eq!(store.load().unwrap().unwrap().notes, Notes::default());
 }
 
@@ -499,7 +503,8 @@ fn many_notes_on_one_record_are_thinned_out_and_the_last_counts() {
         .map(|number| {
             let watcher = place.store(LockChoice::Lease);
             watcher.load().unwrap();
-            store.note(record(1, 0).version, &intent(&number.to_string())).unwrap();
+            let was = store.load().unwrap().unwrap().notes.clone();
+            assert!(store.note(record(1, 0).version, &was, &intent(&number.to_string())).unwrap());
             watcher
         })
         .collect();
@@ -517,12 +522,12 @@ fn notes_that_an_older_session_left_are_none_of_the_next() {
     let place = Place::new();
     let store = place.store(LockChoice::Lease);
     store.commit(Expected::Nothing, record(1, 0)).unwrap();
-    store.note(record(1, 0).version, &intent("a")).unwrap();
+    store.note(record(1, 0).version, &Notes::default(), &intent("a")).unwrap();
     fs::remove_file(place.file(".g0")).unwrap();
     assert!(store.load().unwrap().is_none());
     store.commit(Expected::Nothing, record(2, 0)).unwrap();
     assert_eq!(store.load().unwrap().unwrap().notes, Notes::default());
-    assert!(store.note(record(2, 0).version, &intent("b")).unwrap());
+    assert!(store.note(record(2, 0).version, &Notes::default(), &intent("b")).unwrap());
     assert_eq!(store.load().unwrap().unwrap().notes, intent("b"));
 }
 
@@ -552,7 +557,7 @@ fn all_who_share_a_store_lock_it_alike() {
             refusal(store.load()),
             refusal(store.lock(LONG, None)),
             refusal(store.commit(Expected::Anything, record(1, 0))),
-            refusal(store.note(record(1, 0).version, &Notes::default())),
+            refusal(store.note(record(1, 0).version, &Notes::default(), &Notes::default())),
         ] {
             assert!(message.contains("store_lock"), "{message}");
         }
@@ -590,7 +595,7 @@ fn a_directory_that_is_not_safe_is_refused() {
                 refusal(store.load()),
                 refusal(store.lock(LONG, None)),
                 refusal(store.commit(Expected::Anything, record(1, 0))),
-                refusal(store.note(record(1, 0).version, &Notes::default())),
+                refusal(store.note(record(1, 0).version, &Notes::default(), &Notes::default())),
             ] {
                 assert!(message.contains("others can write"), "{message}");
             }
@@ -624,7 +629,7 @@ fn a_file_that_is_not_safe_is_refused_and_left_as_it_is() {
             for message in [
                 refusal(store.load()),
                 refusal(store.commit(Expected::Anything, record(1, 0))),
-                refusal(store.note(record(1, 0).version, &Notes::default())),
+                refusal(store.note(record(1, 0).version, &Notes::default(), &Notes::default())),
             ] {
                 assert!(message.contains(word) && message.contains("session"), "{message}");
             }
@@ -682,7 +687,7 @@ fn what_is_no_record_of_ours_is_never_overwritten() {
                 refusal(store.load());
                 refusal(store.commit(Expected::Anything, record(2, 0)));
                 refusal(store.commit(Expected::Nothing, record(2, 0)));
-                refusal(store.note(record(1, 0).version, &intent("a")));
+                refusal(store.note(record(1, 0).version, &Notes::default(), &intent("a")));
             }
             assert_eq!(fs::read_to_string(place.file(suffix)).unwrap(), bad);
             assert!(!place.suffixes().contains(".g1"));
@@ -750,7 +755,7 @@ fn a_full_disk_shows_before_it_is_too_late() {
             let before = place.suffixes();
             let full = [
                 refusal(store.commit(Expected::Anything, record(1, 2))),
-                refusal(store.note(record(1, 1).version, &intent("a"))),
+                refusal(store.note(record(1, 1).version, &Notes::default(), &intent("a"))),
             ];
             assert!(full.iter().all(|message| message.contains("make room")), "{full:?}");
             match store.lock(LONG, None) {
@@ -880,7 +885,7 @@ fn player() {
         "work" => loop {
             let _held = store.lock(SHORT, soon()).unwrap().unwrap();
             let seen = store.load().unwrap().unwrap();
-            store.note(seen.version, &intent("a")).unwrap();
+            store.note(seen.version, &Notes::default(), &intent("a")).unwrap();
             store.prepare().unwrap();
             store.commit(Expected::Record(seen.version), record(1, 0)).unwrap();
             say("done");

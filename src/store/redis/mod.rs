@@ -61,10 +61,11 @@ end
 if seen == '' then return false end
 return redis.call('HMGET', KEYS[1], 'record', 'version', 'notes')";
 
-/// If the version there is ARGV[1], ARGV[2] are its notes from now on.
+/// If the version there is ARGV[1], and its notes ARGV[2], ARGV[3] are its notes from now on.
 const NOTE: &str = "
 if redis.call('HGET', KEYS[1], 'version') ~= ARGV[1] then return 0 end
-redis.call('HSET', KEYS[1], 'notes', ARGV[2])
+if redis.call('HGET', KEYS[1], 'notes') ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], 'notes', ARGV[3])
 return 1";
 
 /// The lock is ARGV[1]'s for ARGV[2] milliseconds: 1. Somebody's: 0. Nobody's, as it never expires: -1.
@@ -82,6 +83,28 @@ return redis.call('PTTL', KEYS[1])";
 const RELEASE: &str = "
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])";
+
+/// What a record's key holds.
+struct Fields {
+    record: Zeroizing<Vec<u8>>,
+    version: Zeroizing<Vec<u8>>,
+    notes: Zeroizing<Vec<u8>>,
+}
+
+/// The answer of `READ`; None for nothing.
+fn fields(answer: Value) -> Result<Option<Fields>> {
+    let fields = match answer {
+        Value::Nil => return Ok(None),
+        Value::Array(fields) => fields,
+        _ => return Err(damaged()),
+    };
+    let mut texts = fields.into_iter().map(|field| match field {
+        Value::BulkString(text) => Ok(Zeroizing::new(text)),
+        _ => Err(damaged()),
+    });
+    let mut text = || texts.next().unwrap_or_else(|| Err(damaged()));
+    Ok(Some(Fields { record: text()?, version: text()?, notes: text()? }))
+}
 
 /// A session under a name in a Redis.
 pub(crate) struct RedisStore {
@@ -105,23 +128,16 @@ impl RedisStore {
 
     /// What READ gave.
     fn decode(&self, answer: Value) -> Result<Option<Arc<Record>>> {
-        let fields = match answer {
-            Value::Nil => return Ok(None),
-            Value::Array(fields) => fields,
-            _ => return Err(damaged()),
-        };
-        let mut texts = fields.into_iter().map(|field| match field {
-            Value::BulkString(text) => Ok(Zeroizing::new(text)),
-            _ => Err(damaged()),
-        });
-        let mut text = || texts.next().unwrap_or_else(|| Err(damaged()));
-        let (record, version, notes) = (text()?, text()?, text()?);
-        let mut record = self.codec.read(&record)?;
-        if version_text(record.version).as_bytes() != version.as_slice() {
+        fields(answer)?.map(|fields| self.record(&fields).map(Arc::new)).transpose()
+    }
+
+    fn record(&self, fields: &Fields) -> Result<Record> {
+        let mut record = self.codec.read(&fields.record)?;
+        if version_text(record.version).as_bytes() != fields.version.as_slice() {
             return Err(damaged());
         }
-        record.notes = self.codec.read_notes(&notes)?;
-        Ok(Some(Arc::new(record)))
+        record.notes = self.codec.read_notes(&fields.notes)?;
+        Ok(record)
     }
 
     /// One try. None: somebody else has it.
@@ -196,9 +212,18 @@ impl Store for RedisStore {
         Ok(())
     }
 
-    fn note(&self, seen: Version, notes: &Notes) -> Result<bool> {
-        let (seen, notes) = (version_text(seen), self.codec.write_notes(notes)?);
-        match self.open()?.run(NOTE, &self.record_key, &[seen.as_bytes(), notes.expose()])? {
+    fn note(&self, seen: Version, was: &Notes, notes: &Notes) -> Result<bool> {
+        let mut link = self.open()?;
+        // Compared by their meaning here, and by their bytes there: another version may write them otherwise.
+        let Some(fields) = fields(link.run(READ, &self.record_key, &[])?)? else {
+            return Ok(false);
+        };
+        let present = self.record(&fields)?;
+        if present.version != seen || present.notes != *was {
+            return Ok(false);
+        }
+        let notes = self.codec.write_notes(notes)?;
+        match link.run(NOTE, &self.record_key, &[&fields.version, &fields.notes, notes.expose()])? {
             Value::Int(done) => Ok(done == 1),
             _ => Err(damaged()),
         }

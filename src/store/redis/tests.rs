@@ -62,7 +62,7 @@ fn refusals(store: &RedisStore) -> Vec<Error> {
         store.commit(Expected::Anything, record(1, 0)).unwrap_err(),
         store.commit(Expected::Nothing, record(1, 0)).unwrap_err(),
         store.commit(Expected::Record(version(1, 0)), record(1, 0)).unwrap_err(),
-        store.note(version(1, 0), &Notes::default()).unwrap_err(),
+        store.note(version(1, 0), &Notes::default(), &Notes::default()).unwrap_err(),
         store.lock(TERM, None).err().expect("no lock"),
         store.lock(TERM, Some(Instant::now())).err().expect("no lock"),
     ];
@@ -131,7 +131,7 @@ fn numbers_that_a_double_would_round_stay_apart() {
     assert_eq!(done(store.commit(Expected::Anything, record(odd.session, odd.generation))), odd);
     for other in [even, version(odd.session, even.generation), version(even.session, odd.generation)] {
         assert_eq!(outdated(store.commit(Expected::Record(other), record(1, 0))), odd);
-        assert!(!store.note(other, &Notes::default()).unwrap());
+        assert!(!store.note(other, &Notes::default(), &Notes::default()).unwrap());
     }
     assert_eq!(done(store.commit(Expected::Record(odd), record(1, 0))), version(1, odd.generation + 1));
 }
@@ -143,7 +143,7 @@ fn a_commit_when_the_data_are_gone_is_no_success() {
     done(store.commit(Expected::Anything, record(1, 7)));
     server.start_again();
     assert_eq!(present(&store), None);
-    assert!(!store.note(version(1, 7), &Notes::default()).unwrap());
+    assert!(!store.note(version(1, 7), &Notes::default(), &Notes::default()).unwrap());
     let error = store.commit(Expected::Record(version(1, 7)), record(1, 0)).unwrap_err();
     assert_eq!((error.status(), error.is_retryable()), (Status::Store, true), "{error}");
     assert_eq!(present(&store), None);
@@ -161,16 +161,19 @@ fn notes_are_for_the_record_that_was_seen() {
         author: Author { host: "other".into(), pid: 8 },
     };
     let notes = Notes { early_not_before_ms: 9, intent: Some(intent) };
-    assert!(!store.note(version(1, 0), &notes).unwrap());
+    assert!(!store.note(version(1, 0), &Notes::default(), &notes).unwrap());
     done(store.commit(Expected::Nothing, record(1, 5)));
     for other in [version(1, 4), version(1, 6), version(2, 5)] {
-        assert!(!store.note(other, &notes).unwrap());
+        assert!(!store.note(other, &Notes::default(), &notes).unwrap());
     }
     assert_eq!(store.load().unwrap().unwrap().notes, Notes::default());
-    assert!(store.note(version(1, 5), &notes).unwrap());
+    assert!(store.note(version(1, 5), &Notes::default(), &notes).unwrap());
     assert_eq!(store.load().unwrap().unwrap().notes, notes);
     assert_eq!(present(&store), Some(version(1, 5)));
-    assert!(store.note(version(1, 5), &Notes::default()).unwrap());
+    // Who comes late must not erase what somebody else noted.
+    assert!(!store.note(version(1, 5), &Notes::default(), &Notes::default()).unwrap());
+    assert_eq!(store.load().unwrap().unwrap().notes, notes);
+    assert!(store.note(version(1, 5), &notes, &Notes::default()).unwrap());
     assert_eq!(store.load().unwrap().unwrap().notes, Notes::default());
     // A new record brings its own.
     done(store.commit(Expected::Record(version(1, 5)), Record { notes: notes.clone(), ..record(1, 0) }));
@@ -343,7 +346,7 @@ fn a_server_that_does_not_answer_costs_a_bounded_time() {
     server.suspend();
     let calls: [&dyn Fn(); 5] = [
         &|| drop(store.load().unwrap_err()),
-        &|| drop(store.note(version(1, 7), &Notes::default()).unwrap_err()),
+        &|| drop(store.note(version(1, 7), &Notes::default(), &Notes::default()).unwrap_err()),
         &|| drop(seen.is_held(Duration::ZERO).unwrap_err()),
         &|| drop(store.lock(TERM, None).err().expect("no lock")),
         &|| drop(store.lock(TERM, Some(Instant::now() + BOUND)).err().expect("no lock")),
@@ -425,7 +428,7 @@ fn who_may_not_is_told_why() {
     let store_of_user = store(&format!("redis://job:canary%40%C3%A9@127.0.0.1:{port}"));
     assert_eq!(present(&store_of_user), Some(version(1, 1)));
     assert_eq!(done(store_of_user.commit(Expected::Anything, record(1, 0))), version(1, 2));
-    assert!(store_of_user.note(version(1, 2), &Notes::default()).unwrap());
+    assert!(store_of_user.note(version(1, 2), &Notes::default(), &Notes::default()).unwrap());
     let lock = store_of_user.lock(TERM, None).unwrap().expect("the lock");
     assert!(lock.is_held(Duration::ZERO).unwrap());
     drop(lock);
@@ -545,7 +548,7 @@ fn what_is_not_ours_is_left_alone() {
         ] {
             assert_eq!(result.unwrap_err().status(), Status::Store, "{make:?}");
         }
-        assert_ne!(store.note(version(1, 0), &Notes::default()).ok(), Some(true));
+        assert_ne!(store.note(version(1, 0), &Notes::default(), &Notes::default()).ok(), Some(true));
         assert_eq!(server.cli(&["DUMP", key]), before, "{make:?}");
         server.cli(&["DEL", key]);
     }
@@ -574,7 +577,7 @@ fn a_server_without_memory_keeps_what_it_has() {
     server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
     for error in [
         store.commit(Expected::Anything, record(1, 0)).unwrap_err(),
-        store.note(version(1, 1), &Notes::default()).unwrap_err(),
+        store.note(version(1, 1), &Notes::default(), &Notes::default()).unwrap_err(),
         store.lock(TERM, None).err().expect("no lock"),
     ] {
         assert_eq!((error.status(), error.is_retryable()), (Status::Store, true), "{error}");
@@ -600,7 +603,7 @@ fn a_replica_is_read_but_not_written() {
     }
     for error in [
         store.commit(Expected::Anything, record(1, 0)).unwrap_err(),
-        store.note(version(1, 1), &Notes::default()).unwrap_err(),
+        store.note(version(1, 1), &Notes::default(), &Notes::default()).unwrap_err(),
         store.lock(TERM, Some(Instant::now() + BOUND)).err().expect("no lock"),
     ] {
         assert_eq!((error.status(), error.is_retryable()), (Status::Store, true), "{error}");

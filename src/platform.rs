@@ -162,6 +162,13 @@ impl Platform {
         Ok(self.received(tokens, asked_ms, &answer))
     }
 
+    /// What a process is told that need not ask, as another has heard it already.
+    pub(crate) fn refused_elsewhere(&self, http_status: u16) -> Error {
+        let place = Place { what: "refresh", endpoint: &self.refresh_at, refused: None };
+        let said = format!("HTTP {http_status}, as another process has just heard; log in again");
+        place.locate(Error::new(Status::Unauthorized, said)).with_http_status(http_status)
+    }
+
     fn received(&self, tokens: Tokens, asked_ms: i64, answer: &Answer) -> Received {
         let iat_ms = tokens.token().and_then(|token| token::times(token).iat_ms);
         let received_ms = self.clock.now().wall_ms;

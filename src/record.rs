@@ -45,6 +45,15 @@ pub(crate) struct Notes {
     /// Unix milliseconds before which nobody tries an early renewal.
     pub(crate) early_not_before_ms: i64,
     pub(crate) intent: Option<Intent>,
+    pub(crate) refusal: Option<Refusal>,
+}
+
+/// The server refused the refresh token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) http_status: u16,
+    /// Unix milliseconds.
+    pub(crate) at_ms: i64,
 }
 
 /// Somebody is about to spend the refresh token, or was, and did not come back.

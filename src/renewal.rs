@@ -13,7 +13,7 @@ use crate::error::{Error, Result, Status};
 use crate::failpoint::reach;
 use crate::grant::no_token;
 use crate::platform::{Fate, Platform, Received, RefreshFailure, no_refresh_token};
-use crate::record::{Author, Intent, Notes, Record, Tokens, Version};
+use crate::record::{Author, Intent, Notes, Record, Refusal, Tokens, Version};
 use crate::schedule::Origin;
 use crate::store::{Commit, Expected, Lock, Store};
 use crate::transport::BeforeSend;
@@ -29,6 +29,8 @@ const SEND_MARGIN: Duration = Duration::from_secs(2);
 /// How long we wait for somebody else to bring back a store that has come back empty.
 const EMPTY_STORE_PAUSE: Duration = Duration::from_secs(2);
 
+/// How long what one process was refused binds the others: a server that erred for a moment must not end a session.
+const REFUSAL_REST_MS: i64 = 60_000;
 /// How long to wait for the lock between two looks at the record.
 const WAIT_SLICE: Duration = Duration::from_millis(500);
 /// How long to wait for what may come any moment.
@@ -50,6 +52,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) project: Option<&'a str>,
     /// Whether the token is still valid: then nobody waits for anything.
     pub(crate) is_early: bool,
+    /// Whether the caller wants it even if the refresh token was refused before.
+    pub(crate) is_explicit: bool,
     pub(crate) deadline: Instant,
 }
 
@@ -79,7 +83,7 @@ impl Renewal<'_> {
             };
             // Most who come have only to look: the lock is for the one who renews.
             if let Some(present) = self.store.load()?
-                && let Some(look) = self.look(&present, seen, wish)
+                && let Some(look) = self.look(&present, seen, wish)?
             {
                 return Ok(look);
             }
@@ -103,7 +107,7 @@ impl Renewal<'_> {
                     continue;
                 }
             };
-            if let Some(look) = self.look(&present, seen, wish) {
+            if let Some(look) = self.look(&present, seen, wish)? {
                 return Ok(look);
             }
             let Some(pause) = self.others_pause(&present) else {
@@ -124,11 +128,21 @@ impl Renewal<'_> {
     }
 
     /// What a look at the record is enough for, if it is.
-    fn look(&self, present: &Arc<Record>, seen: &Record, wish: Wish) -> Option<Renewed> {
-        if present.version != seen.version && is_not_older(present, seen) && self.is_usable(present, wish) {
-            return Some(Renewed::Adopted(present.clone()));
+    fn look(&self, present: &Arc<Record>, seen: &Record, wish: Wish) -> Result<Option<Renewed>> {
+        if !is_not_older(present, seen) {
+            return Ok(None);
         }
-        (wish.is_early && self.clock.now().wall_ms < present.notes.early_not_before_ms).then_some(Renewed::Held)
+        if present.version != seen.version && self.is_usable(present, wish) {
+            return Ok(Some(Renewed::Adopted(present.clone())));
+        }
+        let now_ms = self.clock.now().wall_ms;
+        let is_recent = |refusal: &&Refusal| (0..REFUSAL_REST_MS).contains(&now_ms.saturating_sub(refusal.at_ms));
+        if let Some(refusal) = present.notes.refusal.as_ref().filter(is_recent)
+            && !wish.is_explicit
+        {
+            return Err(self.platform.refused_elsewhere(refusal.http_status));
+        }
+        Ok((wish.is_early && now_ms < present.notes.early_not_before_ms).then_some(Renewed::Held))
     }
 
     /// Logs in by `login`, under the lock of the store.
@@ -219,8 +233,7 @@ impl Renewal<'_> {
             deadline_ms: begun_ms.saturating_add(i64::try_from(left.as_millis()).unwrap_or(i64::MAX)),
             author: Author::here(),
         };
-        let early_not_before_ms = present.notes.early_not_before_ms;
-        let noted = Notes { early_not_before_ms, intent: Some(intent) };
+        let noted = Notes { intent: Some(intent), ..present.notes.clone() };
         if !self.store.note(present.version, &present.notes, &noted)? {
             return Ok(None);
         }
@@ -302,23 +315,23 @@ impl Renewal<'_> {
                 ));
             }
         }
+        let now_ms = self.clock.now().wall_ms;
+        let mut notes = present.notes.clone();
         // A project that was refused says nothing about renewals that keep the session's own.
-        let early_not_before_ms = if scope == present.tokens.scope.as_deref() {
-            self.clock.now().wall_ms.saturating_add(rest_ms(&error))
-        } else {
-            present.notes.early_not_before_ms
-        };
-        let intent = match fate {
+        if scope == present.tokens.scope.as_deref() {
+            notes.early_not_before_ms = now_ms.saturating_add(rest_ms(&error));
+            notes.refusal = (error.status() == Status::Unauthorized)
+                .then(|| Refusal { http_status: error.http_status(), at_ms: now_ms });
+        }
+        notes.intent = match fate {
             // It ends here: nobody has to wait for us.
-            Fate::Unknown => {
-                noted.intent.clone().map(|intent| Intent { deadline_ms: self.clock.now().wall_ms, ..intent })
-            }
-            Fate::Unspent => present.notes.intent.clone(),
+            Fate::Unknown => noted.intent.clone().map(|intent| Intent { deadline_ms: now_ms, ..intent }),
+            Fate::Unspent => notes.intent,
             Fate::Judged => None,
         };
         // If the store can't take the note, the intent stands a while longer, and costs somebody a try. If there is
         // another, somebody has taken over.
-        let _ = self.store.note(present.version, &noted, &Notes { early_not_before_ms, intent });
+        let _ = self.store.note(present.version, &noted, &notes);
         Err(error)
     }
 

@@ -283,7 +283,11 @@ impl Session {
             self.check_may_spend(&grant)?;
             match gate.turn_or_wait(deadline, |state| state.error_since(turns, scope)) {
                 Admission::Turn(turn) if self.is_current(&grant) => {
-                    self.renew(&turn, &grant, Wish { project: project_id, is_early: false, deadline })?;
+                    self.renew(
+                        &turn,
+                        &grant,
+                        Wish { project: project_id, is_early: false, is_explicit: true, deadline },
+                    )?;
                 }
                 Admission::Turn(_) => {}
                 Admission::Waited => Counts::add(&self.counts.joined),
@@ -342,7 +346,11 @@ impl Session {
                         && self.is_current(&grant)
                     {
                         // A failure costs nothing while the token is valid; the next round looks whether it still is.
-                        let _ = self.renew(&turn, &grant, Wish { project: None, is_early: true, deadline });
+                        let _ = self.renew(
+                            &turn,
+                            &grant,
+                            Wish { project: None, is_early: true, is_explicit: false, deadline },
+                        );
                     }
                 }
                 Need::Renewal => match self.must_renew(&grant, now, deadline) {
@@ -360,7 +368,7 @@ impl Session {
         let generation = grant.record.version.generation;
         match gate.turn_or_wait(deadline, |state| state.late_error(generation, now.mono_ms)) {
             Admission::Turn(turn) if self.is_current(grant) => {
-                self.renew(&turn, grant, Wish { project: None, is_early: false, deadline })
+                self.renew(&turn, grant, Wish { project: None, is_early: false, is_explicit: false, deadline })
             }
             Admission::Turn(_) => Ok(()),
             Admission::Waited => {

@@ -223,6 +223,49 @@ fn rejected_with_redis() {
     rejected(Kind::Redis);
 }
 
+/// A refresh token that the server refuses is sent once, whoever asks.
+fn refused(kind: Kind) {
+    let Some(shared) = of_life(kind, 3600) else { return };
+    let first = shared.logged_in();
+    let others: Vec<_> = (0..5).map(|_| shared.session()).collect();
+    for session in others.iter().chain([&first]) {
+        session.report_rejected(&bearer(session).unwrap()).unwrap();
+    }
+    shared.sandbox.end_sessions();
+    for session in others.iter().chain([&first]) {
+        let error = bearer(session).unwrap_err();
+        assert_eq!((error.status(), error.http_status()), (Status::Unauthorized, 401), "{error}");
+    }
+    assert_eq!(shared.sandbox.counters().requests.refresh, 1);
+    // Who wants it all the same gets it.
+    assert_eq!(first.refresh(None).unwrap_err().status(), Status::Unauthorized);
+    assert_eq!(shared.sandbox.counters().requests.refresh, 2);
+    login(&first).unwrap();
+    for session in &others {
+        let end = Instant::now() + LONG;
+        while bearer(session).ok() != bearer(&first).ok() {
+            assert!(Instant::now() < end, "{:?}", bearer(session));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    assert_eq!(shared.sandbox.counters().requests.refresh, 2);
+}
+
+#[test]
+fn refused_with_flock() {
+    refused(Kind::Flock);
+}
+
+#[test]
+fn refused_with_leases() {
+    refused(Kind::Lease);
+}
+
+#[test]
+fn refused_with_redis() {
+    refused(Kind::Redis);
+}
+
 /// The bearer, once the handle has looked into the store again: it does not do so all the time.
 #[track_caller]
 fn bearer_soon(session: &gcauth::Session) -> String {

@@ -4,7 +4,7 @@
 use crate::clock::{Clock, Now};
 use crate::endpoint::is_same_base;
 use crate::error::{Error, Result, Status};
-use crate::record::{Author, Intent, Notes, Record, Tokens, Version};
+use crate::record::{Author, Intent, Notes, Record, Refusal, Tokens, Version};
 use crate::schedule::Origin;
 use crate::secret::SecretBytes;
 use crate::wiped_json::{Member, WipedJson, write_object};
@@ -121,6 +121,12 @@ fn notes_members(notes: &Notes) -> Vec<(&str, Member<'_>)> {
             ("intent_by_pid", Member::Unsigned(intent.author.pid.into())),
         ]);
     }
+    if let Some(refusal) = &notes.refusal {
+        members.extend([
+            ("refused_with", Member::Unsigned(refusal.http_status.into())),
+            ("refused_ms", Member::Signed(refusal.at_ms)),
+        ]);
+    }
     members
 }
 
@@ -134,7 +140,14 @@ fn notes(json: &WipedJson) -> Result<Notes> {
             author: author(json, "intent_by_host", "intent_by_pid").ok_or_else(damaged)?,
         }),
     };
-    Ok(Notes { early_not_before_ms: signed(json, "early_not_before_ms").ok_or_else(damaged)?, intent })
+    let refusal = match unsigned(json, "refused_with") {
+        None => None,
+        Some(status) => Some(Refusal {
+            http_status: u16::try_from(status).map_err(|_| damaged())?,
+            at_ms: signed(json, "refused_ms").ok_or_else(damaged)?,
+        }),
+    };
+    Ok(Notes { early_not_before_ms: signed(json, "early_not_before_ms").ok_or_else(damaged)?, intent, refusal })
 }
 
 fn author(json: &WipedJson, host: &str, pid: &str) -> Option<Author> {
@@ -189,7 +202,9 @@ pub(super) mod tests {
             deadline_ms: 2,
             author: Author { host: "other".into(), pid: 8 },
         };
-        for notes in [Notes::default(), Notes { early_not_before_ms: 5, intent: Some(intent) }] {
+        let refusal = Refusal { http_status: 401, at_ms: 9 };
+        let full = Notes { early_not_before_ms: 5, intent: Some(intent), refusal: Some(refusal) };
+        for notes in [Notes::default(), full] {
             let before = Record { notes: notes.clone(), ..record(u64::MAX, 3) };
             let after = codec().read(codec().write(&before).unwrap().expose()).unwrap();
             assert_eq!(

@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn notes_are_for_the_record_that_was_seen() {
         let store = MemoryStore::new(record(1, 5));
-        let notes = Notes { early_not_before_ms: 9, intent: None };
+        let notes = Notes { early_not_before_ms: 9, ..Notes::default() };
         assert!(!store.note(record(1, 4).version, &Notes::default(), &notes).unwrap());
         assert!(store.note(record(1, 5).version, &Notes::default(), &notes).unwrap());
         assert!(!store.note(record(1, 5).version, &Notes::default(), &Notes::default()).unwrap());

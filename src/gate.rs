@@ -1,10 +1,14 @@
 //! Who may talk to the server now: one thread of a handle at a time, and nobody right after a failure.
 #![forbid(unsafe_code)]
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, PoisonError, TryLockError};
+#[cfg(not(all(test, feature = "loom")))]
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
+#[cfg(all(test, feature = "loom"))]
+use loom::sync::{Condvar, Mutex, MutexGuard};
 
 use crate::error::{Error, Status};
 use crate::fork::ProcessMark;
@@ -138,7 +142,7 @@ impl Gate {
 
     /// A turn, or the end of somebody else's, or an error that `held` gives.
     pub(crate) fn turn_or_wait(&self, deadline: Instant, held: impl FnOnce(&State) -> Option<Error>) -> Admission<'_> {
-        let state = self.lock();
+        let mut state = self.lock();
         if !state.is_busy {
             return match held(&state) {
                 Some(error) => Admission::Held(error),
@@ -146,16 +150,15 @@ impl Gate {
             };
         }
         let number = state.turns;
-        let left = deadline.saturating_duration_since(Instant::now());
-        let (state, _) = self
-            .idle
-            .wait_timeout_while(state, left, |state| state.is_busy && state.turns == number)
-            .unwrap_or_else(PoisonError::into_inner);
-        if state.is_busy && state.turns == number {
-            return Admission::Held(Error::new(
-                Status::Timeout,
-                "timeout_ms ran out while another thread was talking to the server",
-            ));
+        while state.is_busy && state.turns == number {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Admission::Held(Error::new(
+                    Status::Timeout,
+                    "timeout_ms ran out while another thread was talking to the server",
+                ));
+            }
+            state = self.idle.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         Admission::Waited
     }
@@ -198,6 +201,132 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.gate.lock().is_busy = false;
         self.gate.idle.notify_all();
+    }
+}
+
+/// All ways in which a few threads can come between each other: `cargo test --features loom --lib gate::model`.
+#[cfg(all(test, feature = "loom"))]
+mod model {
+    use std::time::Duration;
+
+    use loom::sync::atomic::{AtomicUsize, Ordering};
+    use loom::thread;
+
+    use super::*;
+
+    /// What renewing threads share.
+    #[derive(Default)]
+    struct Shared {
+        gate: Gate,
+        generation: AtomicUsize,
+        busy: AtomicUsize,
+        renewals: AtomicUsize,
+    }
+
+    impl Shared {
+        /// One renewal, of which the first `failures` fail.
+        fn renew(&self, turn: &Turn, failures: usize) {
+            assert_eq!(self.busy.fetch_add(1, Ordering::SeqCst), 0, "two at once");
+            if self.renewals.fetch_add(1, Ordering::SeqCst) < failures {
+                turn.note(Failure {
+                    generation: 0,
+                    scope: None,
+                    error: Error::new(Status::Server, "as ordered"),
+                    now_ms: 0,
+                    early_pause_ms: 500,
+                    was_late: true,
+                    was_elsewhere: false,
+                });
+            } else {
+                self.generation.fetch_add(1, Ordering::SeqCst);
+            }
+            self.busy.fetch_sub(1, Ordering::SeqCst);
+        }
+
+        /// As a thread without a valid token does it. False: it has been told of a failure.
+        fn must_renew(&self, failures: usize) -> bool {
+            while self.generation.load(Ordering::SeqCst) == 0 {
+                let soon = Instant::now() + Duration::from_secs(3600);
+                match self.gate.turn_or_wait(soon, |state| state.late_error(0, 0)) {
+                    Admission::Turn(turn) if self.generation.load(Ordering::SeqCst) == 0 => self.renew(&turn, failures),
+                    Admission::Turn(_) | Admission::Waited => {}
+                    Admission::Held(_) => return false,
+                }
+            }
+            true
+        }
+
+        /// As a thread with a valid token does it.
+        fn try_early(&self, failures: usize) {
+            if let Some(turn) = self.gate.try_turn(|state| state.is_early_held(0, 0))
+                && self.generation.load(Ordering::SeqCst) == 0
+            {
+                self.renew(&turn, failures);
+            }
+        }
+    }
+
+    /// Lets `late` threads renew because they must, and `early` ones because they may.
+    fn explore(late: usize, early: usize, failures: usize) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(3);
+        builder.check(move || {
+            let shared = Arc::new(Shared::default());
+            let threads: Vec<_> = (1..late + early)
+                .map(|number| {
+                    let shared = shared.clone();
+                    thread::spawn(move || {
+                        if number < late {
+                            shared.must_renew(failures)
+                        } else {
+                            shared.try_early(failures);
+                            true
+                        }
+                    })
+                })
+                .collect();
+            let was_told = !shared.must_renew(failures);
+            let told = threads.into_iter().filter_map(|thread| (!thread.join().unwrap()).then_some(())).count();
+            let renewals = shared.renewals.load(Ordering::SeqCst);
+            // One renewal, or one failure that holds the others back; nobody is left waiting, or loom would tell.
+            assert_eq!(renewals, 1);
+            assert_eq!(shared.generation.load(Ordering::SeqCst), usize::from(failures == 0));
+            assert_eq!(was_told || told > 0, failures > 0);
+        });
+    }
+
+    #[test]
+    fn threads_that_must_renew_make_one_renewal() {
+        explore(3, 0, 0);
+    }
+
+    #[test]
+    fn threads_that_may_renew_do_not_wait_and_do_not_make_another() {
+        explore(2, 1, 0);
+    }
+
+    #[test]
+    fn a_failure_is_everybodys() {
+        explore(3, 0, 1);
+        explore(2, 1, 1);
+    }
+
+    #[test]
+    fn a_turn_that_ends_without_a_renewal_wakes_those_who_wait() {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(3);
+        builder.check(|| {
+            let shared = Arc::new(Shared::default());
+            let other = shared.clone();
+            let thread = thread::spawn(move || {
+                let turn = other.gate.try_turn(|_| false);
+                // What unwinding does.
+                drop(turn);
+            });
+            assert!(shared.must_renew(0));
+            thread.join().unwrap();
+            assert_eq!(shared.renewals.load(Ordering::SeqCst), 1);
+        });
     }
 }
 

@@ -124,8 +124,7 @@ impl Inner {
             Err(error) => {
                 self.tell(|_| format!("[{slot}] fails: {error}"));
                 let is_lock = error.status() == Status::LockTimeout && !error.message().contains("lost before");
-                let is_waiting = self.store.record.as_ref().is_some_and(|record| record.notes.intent.is_some());
-                if is_lock && !self.slots[slot].met_holder && !is_waiting {
+                if is_lock && !self.slots[slot].met_holder {
                     self.violation(format!("[{slot}] {error}: nobody held it"));
                 }
             }

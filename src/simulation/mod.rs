@@ -30,6 +30,9 @@ use store::Kept;
 /// Where the simulated time begins, in Unix milliseconds.
 const EPOCH_MS: i64 = 1_700_000_000_000;
 
+/// Long enough for others to come between, and not to lose a lease.
+const DELAY_MS: i64 = 1_000;
+
 thread_local! {
     static NUMBERS: RefCell<Option<Numbers>> = const { RefCell::new(None) };
     static AUTHOR: Cell<Option<(usize, u32)>> = const { Cell::new(None) };
@@ -85,6 +88,7 @@ struct Faults {
     bad_gateway: f64,
     store_error: f64,
     store_error_after: f64,
+    delay: f64,
     store_outage: f64,
     clock_step: f64,
     store_emptied: f64,
@@ -120,6 +124,8 @@ struct Plan {
     mutation: Option<store::Mutation>,
     /// How long the store takes for one way, in milliseconds.
     store_ms: (i64, i64),
+    /// Which opportunities for a fault are taken, by their number, instead of leaving it to chance.
+    script: Option<Vec<usize>>,
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -174,6 +180,8 @@ struct Inner {
     order: u64,
     queue: BinaryHeap<Reverse<(i64, u64, Event)>>,
     numbers: Numbers,
+    /// How many opportunities for a fault there were.
+    opportunities: usize,
     running: Option<usize>,
     is_over: bool,
     end_ms: i64,
@@ -230,7 +238,15 @@ impl Inner {
 
     /// Whether a fault of this probability strikes now.
     fn strikes(&mut self, probability: f64) -> bool {
-        probability > 0.0 && !self.is_calm() && self.numbers.chance(probability)
+        if probability <= 0.0 || self.is_calm() {
+            return false;
+        }
+        let number = self.opportunities;
+        self.opportunities += 1;
+        match &self.plan.script {
+            Some(taken) => taken.contains(&number),
+            None => self.numbers.chance(probability),
+        }
     }
 
     /// Whether this process was stopped for long enough to lose a lease, at any time since then.
@@ -316,6 +332,11 @@ impl World {
                 inner.slots[slot].stops.push((from, until));
                 inner.tell(|_| format!("[{slot}] is stopped at {place} for {length} ms"));
             }
+            let delay = inner.plan.faults.delay;
+            if !dies && inner.strikes(delay) {
+                until += DELAY_MS;
+                inner.tell(|_| format!("[{slot}] is delayed at {place}"));
+            }
             if dies {
                 inner.tell(|_| format!("[{slot}] is killed at {place}"));
             }
@@ -351,6 +372,7 @@ impl World {
             violations: Vec::new(),
             trace: is_traced.then(Vec::new),
             numbers: Numbers(numbers.next()),
+            opportunities: 0,
             plan,
         };
         inner.schedule_faults();

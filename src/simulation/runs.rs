@@ -98,6 +98,7 @@ pub(super) fn calm(seed: u64) -> Plan {
         has_dates: seed.is_multiple_of(2),
         mutation: None,
         store_ms: (1, 40),
+        script: None,
     }
 }
 
@@ -118,6 +119,7 @@ fn faulty(seed: u64) -> Plan {
         bad_gateway: some(0.1),
         store_error: some(0.05),
         store_error_after: some(0.03),
+        delay: 0.0,
         store_outage: some(0.2),
         clock_step: some(0.03),
         store_emptied: 0.0,
@@ -198,6 +200,72 @@ fn an_emptied_store_is_best_effort() {
         plan.faults.store_emptied = 0.05;
         check(&plan, |_| {});
     }
+}
+
+/// A plan with few processes and calls, in which every fault is possible and none is left to chance.
+fn scripted(lock: LockKind, grace: Grace) -> Plan {
+    Plan {
+        hosts: 2,
+        per_host: 1,
+        lock,
+        kind: "redis",
+        life_s: 60,
+        calls_ms: (4_000, 6_000),
+        lifetimes: 1,
+        grace,
+        faults: Faults {
+            crash: 1.0,
+            stop: 1.0,
+            unreachable: 1.0,
+            lost_request: 1.0,
+            lost_reply: 1.0,
+            reset: 1.0,
+            slow_reply: 1.0,
+            unavailable: 1.0,
+            bad_gateway: 1.0,
+            store_error: 1.0,
+            store_error_after: 1.0,
+            delay: 1.0,
+            ..Faults::default()
+        },
+        script: Some(Vec::new()),
+        ..calm(1)
+    }
+}
+
+/// Every run with `faults` faults: at each opportunity, and then at each that is left after it.
+fn explore(plan: &Plan, script: &[usize], faults: usize) -> usize {
+    let opportunities = check(&Plan { script: Some(script.to_vec()), ..plan.clone() }, |_| {}).opportunities;
+    if faults == 0 {
+        return 1;
+    }
+    let first = script.last().map_or(0, |last| last + 1);
+    let runs = (first..opportunities).map(|next| explore(plan, &[script, &[next]].concat(), faults - 1));
+    1 + runs.sum::<usize>()
+}
+
+fn explore_all(faults: usize) {
+    // For longer than a lease, a rest after a failure, and the longest time without a call.
+    let ms = 20_000 + 60_000 + 6_000 + 20_000;
+    for lock in [LockKind::Lease, LockKind::Flock] {
+        for grace in [Grace::None, Grace::Same { ms }, Grace::Fresh { ms }] {
+            let runs = explore(&scripted(lock, grace), &[], faults);
+            println!("{lock:?}, {grace:?}: {runs} runs");
+            assert!(runs > 100);
+        }
+    }
+}
+
+#[test]
+fn every_run_with_one_fault_keeps_the_rules() {
+    explore_all(1);
+}
+
+/// Tens of thousands of runs.
+#[test]
+#[ignore = "takes minutes; make soak runs it"]
+fn every_run_with_two_faults_keeps_the_rules() {
+    explore_all(2);
 }
 
 #[test]

@@ -180,14 +180,15 @@ impl Store for SharedStore {
         if let Some(blind) = self.blind.seen() {
             return Ok(Some(blind));
         }
-        let slot = self.slot;
+        let (slot, wall_ms) = (self.slot, self.clock.now().wall_ms);
         let found = self.work(
             "load",
             |counts| counts.loads += 1,
             |inner| {
                 let found = inner.store.record.clone();
                 // Somebody's request may be under way: they are waited for like the holder of a lock.
-                inner.slots[slot].met_holder |= found.as_ref().is_some_and(|record| record.notes.intent.is_some());
+                let intent = found.as_ref().and_then(|record| record.notes.intent.as_ref());
+                inner.slots[slot].met_holder |= intent.is_some_and(|intent| intent.deadline_ms > wall_ms);
                 found
             },
         )?;

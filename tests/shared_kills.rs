@@ -228,12 +228,10 @@ impl Dice {
     }
 }
 
-/// A population whose members die at any moment, and are replaced. If they renew of their own accord (`refresh_every_ms`),
-/// half of the new ones carry their death in them, at a step of a renewal, and others are killed while the server answers
-/// them.
+/// A population whose members die at any moment, and are replaced. Half of the new ones carry their death in them, at a
+/// step of a renewal, and others are killed while the server answers them.
 fn random_kills(kind: Kind, token_life_s: u64, refresh_every_ms: u64, processes: usize, kills: usize) {
-    let is_hard = refresh_every_ms > 0;
-    let more = json!({"timeout_ms": if is_hard { 1000 } else { 30_000 }});
+    let more = json!({"timeout_ms": if refresh_every_ms > 0 { 1000 } else { 30_000 }});
     let Some(shared) = Shared::new(kind, token_life_s, Some(60), more) else { return };
     let mut dice = Dice::new();
     drop(shared.logged_in());
@@ -246,7 +244,7 @@ fn random_kills(kind: Kind, token_life_s: u64, refresh_every_ms: u64, processes:
     let begin = |number: usize, dice: &mut Dice| {
         let order = format!("{}:kill", steps[dice.below(steps.len())]);
         let env = [("GCAUTH_FAILPOINT", order.as_str())];
-        let is_doomed = is_hard && dice.below(2) == 0;
+        let is_doomed = dice.below(2) == 0;
         shared.worker(&number.to_string(), &round, if is_doomed { &env } else { &[] })
     };
     // The founders are whole.
@@ -278,7 +276,7 @@ fn random_kills(kind: Kind, token_life_s: u64, refresh_every_ms: u64, processes:
                 in_a_renewal += usize::from(found.is_some());
                 workers[number] = begin(number, &mut dice);
             }
-            aims = is_hard && !aims;
+            aims = !aims;
             next = Instant::now() + Duration::from_millis(100 + dice.below(if aims { 4000 } else { 500 }) as u64);
         }
         std::thread::sleep(Duration::from_millis(10));
@@ -306,8 +304,7 @@ fn random_kills(kind: Kind, token_life_s: u64, refresh_every_ms: u64, processes:
     shared.place.assert_no_litter("random kills");
 }
 
-/// Tokens with short lives, renewed when it is time to. A death in a renewal holds the others up for 15 s, less than they
-/// wait; more than one in a row would be too much for such tokens.
+/// Tokens with short lives, renewed when it is time to.
 #[test]
 fn random_kills_with_flock_and_short_lives() {
     random_kills(Kind::Flock, LIFE_S, 0, sized(12, 40), sized(40, 200));

@@ -4,8 +4,14 @@ use std::error::Error;
 use std::path::PathBuf;
 
 /// The files whose types, constants and functions make up the header, in its order.
-const SOURCES: &[&str] =
-    &["src/status.rs", "src/ffi/handle.rs", "src/ffi/life.rs", "src/ffi/knowledge.rs", "src/ffi/errors.rs"];
+const SOURCES: &[&str] = &[
+    "src/status.rs",
+    "src/ffi/handle.rs",
+    "src/ffi/life.rs",
+    "src/ffi/knowledge.rs",
+    "src/ffi/log.rs",
+    "src/ffi/errors.rs",
+];
 
 /// Each section of the header, and the name that it starts with.
 const SECTIONS: &[(&str, &str)] = &[
@@ -14,6 +20,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ("#define GC_AUTH_OK ", "Statuses"),
     ("gc_auth_status_t gc_auth_new(", "Life of a session"),
     ("gc_auth_status_t gc_auth_bearer(", "What the session knows"),
+    ("gc_auth_status_t gc_auth_set_log(", "Log"),
     ("const char *gc_auth_last_error_message(", "Errors"),
     ("const char *gc_auth_version_string(", "Versions"),
 ];

@@ -19,7 +19,7 @@
  *
  * Link with -lgcauth. The header is C99 and C++11 and upwards.
  *
- * Sections: Version. Types. Statuses. Life of a session. What the session knows. Errors. Versions.
+ * Sections: Version. Types. Statuses. Life of a session. What the session knows. Log. Errors. Versions.
  *
  * Names and order
  *   Everything starts with gc_auth_ or GC_AUTH_. The handle comes first, inputs next, outputs last.
@@ -99,6 +99,14 @@ typedef int32_t gc_auth_status_t;
  * A session, opaque: only pointers to it are used.
  */
 typedef struct gc_auth gc_auth_t;
+
+/**
+ * Takes a line of the log: `user_data` as it was given to gc_auth_set_log(), the level (1 error, 2 warning,
+ * 3 information, 4 debug), and one line of UTF-8 without a line break, which belongs to the library and is good until the
+ * function returns. It must return normally (no longjmp, no exception), and call nothing of the library but
+ * gc_auth_status_name().
+ */
+typedef void (*gc_auth_log_fn)(void *user_data, int32_t level, const char *message);
 
 /* ============================================================================ */
 /* Statuses                                                                     */
@@ -630,6 +638,32 @@ gc_auth_status_t gc_auth_session_info(gc_auth_t *auth,
                                       char *buf,
                                       size_t buf_size,
                                       size_t *out_size);
+
+/* ============================================================================ */
+/* Log                                                                          */
+/* ============================================================================ */
+
+/**
+ * Sets where lines about this handle's session go: requests with HTTP status and duration, logins, renewals, who made
+ * them, what was wrong with the store. No line holds a secret.
+ *
+ * - `auth`: the handle. Not NULL.
+ * - `log`: called for each line, by the thread whose call of the library the line is about, at the end of that call,
+ *   while no lock is held. NULL turns the log off.
+ * - `user_data`: handed to `log` as it is; may be NULL. It must stay good until the log is turned off or set anew, or
+ *   gc_auth_free() has returned.
+ * - `level`: the least important lines to be told: 1 errors only, 2 warnings too, 3 information too (what happens once in
+ *   a token's life), 4 everything. Not looked at when `log` is NULL.
+ *
+ * Returns when no other thread is in the function that was set before; it may wait for one. `GC_AUTH_OK`;
+ * `GC_AUTH_ERR_INVALID_ARGUMENT` (`level` is none of these; the call came from within `log`).
+ *
+ * Threads: any; `log` may be called by several threads at once. Fork: a child goes on with the same function. Since 0.1.0.
+ */
+gc_auth_status_t gc_auth_set_log(gc_auth_t *auth,
+                                 gc_auth_log_fn log,
+                                 void *user_data,
+                                 int32_t level);
 
 /* ============================================================================ */
 /* Errors                                                                       */

@@ -47,15 +47,13 @@ impl Drift {
         self.offset_ms.load(Ordering::Relaxed)
     }
 
-    /// Learns from a token.
+    /// Learns from a token. Gives the difference if it is another than before.
     ///
     /// A login's token is made on the spot. A renewal's may be an old answer that the server gives again because the
     /// first was lost: one from the past counts only when the answer's date says the same, or, without a date, the
     /// token before it did.
-    pub(crate) fn learn(&self, origin: Origin, heard: Heard) {
-        let Some(shift) = heard.iat_ms.map(|iat| heard.shift_of(iat)) else {
-            return;
-        };
+    pub(crate) fn learn(&self, origin: Origin, heard: Heard) -> Option<i64> {
+        let shift = heard.shift_of(heard.iat_ms?);
         let agrees_with = |other: i64| shift.saturating_sub(other).saturating_abs() <= AGREEMENT_MS;
         let is_small = shift.saturating_abs() <= self.leeway_ms;
         let last_shift_ms = self.last_shift_ms.swap(shift, Ordering::Relaxed);
@@ -66,9 +64,9 @@ impl Drift {
             (Origin::Renewal, Some(date)) => agrees_with(heard.shift_of(date)),
             (Origin::Renewal, None) => agrees_with(last_shift_ms) || agrees_with(self.offset_ms()),
         };
-        if is_believed {
-            self.offset_ms.store(if is_small { 0 } else { shift }, Ordering::Relaxed);
-        }
+        let offset_ms = if is_small { 0 } else { shift };
+        let is_new = is_believed && self.offset_ms.swap(offset_ms, Ordering::Relaxed) != offset_ms;
+        is_new.then_some(offset_ms)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::clock::Now;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result, Status};
 use crate::gate::{Admission, ProcessGate};
+use crate::log::Journal;
 use crate::platform::Platform;
 use crate::token::{KeyCache, KeySet};
 
@@ -64,6 +65,7 @@ impl KeySource {
         platform: &Platform,
         now: Now,
         deadline: Instant,
+        journal: &Journal,
         with: impl FnOnce(&KeySet) -> Result<T>,
     ) -> Result<T> {
         match self {
@@ -71,13 +73,20 @@ impl KeySource {
                 Err(Error::new(Status::Config, "no key to verify with; set public_key or jwks_url in the config"))
             }
             KeySource::Fixed { text, cache } => cache.with(text, with),
-            KeySource::Url(url) => with(&*url.keys(kid, platform, now, deadline)?),
+            KeySource::Url(url) => with(&*url.keys(kid, platform, now, deadline, journal)?),
         }
     }
 }
 
 impl UrlKeys {
-    fn keys(&self, kid: Option<&str>, platform: &Platform, now: Now, deadline: Instant) -> Result<Arc<KeySet>> {
+    fn keys(
+        &self,
+        kid: Option<&str>,
+        platform: &Platform,
+        now: Now,
+        deadline: Instant,
+        journal: &Journal,
+    ) -> Result<Arc<KeySet>> {
         loop {
             let kept = self.kept.load_full();
             let gate = self.gate.get();
@@ -85,7 +94,7 @@ impl UrlKeys {
                 // Nothing to go on with: wait for whoever fetches.
                 match gate.turn_or_wait(deadline, |_| None) {
                     Admission::Turn(_turn) if self.kept.load().is_none() => {
-                        return self.fetch(platform, None, now, deadline);
+                        return self.fetch(platform, None, now, deadline, journal);
                     }
                     Admission::Turn(_) | Admission::Waited => continue,
                     Admission::Held(error) => return Err(error),
@@ -99,7 +108,7 @@ impl UrlKeys {
                 && let Some(_turn) = gate.try_turn(|_| false)
             {
                 // The keys that we have are good until there are new ones.
-                return self.fetch(platform, kept.missed_at_ms, now, deadline).or_else(|_| {
+                return self.fetch(platform, kept.missed_at_ms, now, deadline, journal).or_else(|_| {
                     self.keep(kept.keys.clone(), now.mono_ms.saturating_add(PAUSE_MS), kept.missed_at_ms);
                     Ok(kept.keys.clone())
                 });
@@ -109,7 +118,7 @@ impl UrlKeys {
             }
             match gate.turn_or_wait(deadline, |_| None) {
                 Admission::Turn(_turn) if self.is_kept(&kept) => {
-                    return self.fetch(platform, Some(now.mono_ms), now, deadline).inspect_err(|_| {
+                    return self.fetch(platform, Some(now.mono_ms), now, deadline, journal).inspect_err(|_| {
                         self.keep(kept.keys.clone(), kept.good_until_ms, Some(now.mono_ms));
                     });
                 }
@@ -125,8 +134,9 @@ impl UrlKeys {
         missed_at_ms: Option<i64>,
         now: Now,
         deadline: Instant,
+        journal: &Journal,
     ) -> Result<Arc<KeySet>> {
-        let fetched = platform.fetch_keys(&self.endpoint, deadline)?;
+        let fetched = platform.fetch_keys(&self.endpoint, deadline, journal)?;
         let keys = Arc::new(KeySet::parse(fetched.text.as_str())?);
         let age = fetched.max_age.unwrap_or(DEFAULT_AGE).min(LONGEST_AGE);
         let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);

@@ -14,6 +14,7 @@ pub mod fork;
 mod gate;
 mod grant;
 mod key_source;
+mod log;
 mod platform;
 mod proxy;
 mod random;
@@ -33,5 +34,6 @@ mod wiped_json;
 
 pub use config::{Config, Surroundings};
 pub use error::{Error, Result, Status};
+pub use log::{LogLevel, LogSink};
 pub use secret::SecretBytes;
 pub use session::{Current, Session};

@@ -11,6 +11,7 @@ use crate::config::{Config, LoginWire, RefreshWire, ResponseWire};
 use crate::drift::Heard;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result, Status};
+use crate::log::{Journal, LogLevel};
 use crate::random;
 use crate::record::Tokens;
 use crate::redact;
@@ -113,7 +114,13 @@ impl Platform {
     }
 
     /// Logs in. The tokens `held` until then are no part of it, but secrets all the same.
-    pub(crate) fn login(&self, credentials: &Credentials, held: &Tokens, deadline: Instant) -> Result<Received> {
+    pub(crate) fn login(
+        &self,
+        credentials: &Credentials,
+        held: &Tokens,
+        deadline: Instant,
+        journal: &Journal,
+    ) -> Result<Received> {
         let wire = &self.login;
         let mut fields = vec![
             (wire.username.as_str(), Member::Text(credentials.username)),
@@ -125,6 +132,7 @@ impl Platform {
             what: "login",
             endpoint: &self.login_at,
             refused: Some("check user name, password, organization and project"),
+            journal,
         };
         let mut secrets = held.secrets();
         secrets.push(credentials.password);
@@ -143,6 +151,7 @@ impl Platform {
         scope: Option<&str>,
         before: BeforeSend,
         deadline: Instant,
+        journal: &Journal,
     ) -> std::result::Result<Received, RefreshFailure> {
         let unspent = |error| RefreshFailure { error, fate: Fate::Unspent };
         let refresh_token = tokens.refresh_token().ok_or_else(|| unspent(no_refresh_token()))?;
@@ -152,7 +161,7 @@ impl Platform {
         fields.push((wire.refresh_token.as_str(), Member::Text(refresh_token)));
         fields.extend(scope.map(|project| (wire.project_id.as_str(), Member::Text(project))));
         let refused = if scope == tokens.scope.as_deref() { "log in again" } else { "check the project" };
-        let place = Place { what: "refresh", endpoint: &self.refresh_at, refused: Some(refused) };
+        let place = Place { what: "refresh", endpoint: &self.refresh_at, refused: Some(refused), journal };
         let body = write_object(&fields).map_err(unspent)?;
         let (answer, asked_ms) =
             self.send(&place, Some(&body), Some(before), Resend::Lost, &tokens.secrets(), deadline)?;
@@ -163,8 +172,8 @@ impl Platform {
     }
 
     /// What a process is told that need not ask, as another has heard it already.
-    pub(crate) fn refused_elsewhere(&self, http_status: u16) -> Error {
-        let place = Place { what: "refresh", endpoint: &self.refresh_at, refused: None };
+    pub(crate) fn refused_elsewhere(&self, http_status: u16, journal: &Journal) -> Error {
+        let place = Place { what: "refresh", endpoint: &self.refresh_at, refused: None, journal };
         let said = format!("HTTP {http_status}, as another process has just heard; log in again");
         place.locate(Error::new(Status::Unauthorized, said)).with_http_status(http_status)
     }
@@ -176,8 +185,8 @@ impl Platform {
     }
 
     /// Fetches the issuer's public keys.
-    pub(crate) fn fetch_keys(&self, endpoint: &Endpoint, deadline: Instant) -> Result<FetchedKeys> {
-        let place = Place { what: "key set", endpoint, refused: None };
+    pub(crate) fn fetch_keys(&self, endpoint: &Endpoint, deadline: Instant, journal: &Journal) -> Result<FetchedKeys> {
+        let place = Place { what: "key set", endpoint, refused: None, journal };
         let (answer, _) =
             self.send(&place, None, None, Resend::Lost, &[], deadline).map_err(|failure| failure.error)?;
         if WipedJson::parse(answer.body.expose()).is_none_or(|json| !json.is_object()) {
@@ -205,24 +214,35 @@ impl Platform {
         let mut tries = 0;
         loop {
             let asked_ms = self.clock.now().wall_ms;
+            let began = Instant::now();
             let outcome = match body {
                 Some(body) => self.transport.post_json(place.endpoint, body, before.clone(), deadline),
                 None => self.transport.get_json(place.endpoint, deadline),
             };
+            let took_ms = began.elapsed().as_millis();
             let is_first_loss = !was_lost;
             let fate = fate(&outcome, was_lost);
             was_lost |= fate == Fate::Unknown;
             let again = tries < self.retries && may_send_again(&outcome, resend, is_first_loss);
             let error = match outcome {
-                Ok(answer) if (200..300).contains(&answer.status) => return Ok((answer, asked_ms)),
+                Ok(answer) if (200..300).contains(&answer.status) => {
+                    place.journal.tell(LogLevel::Information, || {
+                        format!("{}: HTTP {} after {took_ms} ms", place.name(), answer.status)
+                    });
+                    return Ok((answer, asked_ms));
+                }
                 Ok(answer) => place.refusal(&answer, &secrets),
                 Err(failure) => place.locate(failure.error),
             };
+            place.journal.tell(LogLevel::Warning, || format!("{} (after {took_ms} ms)", error.message()));
             tries += 1;
             let pause = error.retry_after().unwrap_or_else(|| pause_before(tries));
             if !again || self.clock.instant().checked_add(pause).is_none_or(|then| then >= deadline) {
                 return Err(RefreshFailure { error, fate });
             }
+            place
+                .journal
+                .tell(LogLevel::Information, || format!("{}: trying again in {} ms", place.name(), pause.as_millis()));
             self.clock.sleep(pause);
         }
     }
@@ -271,13 +291,17 @@ struct Place<'a> {
     endpoint: &'a Endpoint,
     /// What to do when the server refuses the credentials; None when there are none.
     refused: Option<&'static str>,
+    journal: &'a Journal<'a>,
 }
 
 impl Place<'_> {
+    fn name(&self) -> String {
+        format!("{} at {}", self.what, redact::clean(self.endpoint.as_str(), &[], 160))
+    }
+
     /// `error`, said to have happened here.
     fn locate(&self, error: Error) -> Error {
-        let at = redact::clean(self.endpoint.as_str(), &[], 160);
-        error.in_context(&format!("{} at {at}", self.what))
+        error.in_context(&self.name())
     }
 
     /// What an answer that is no success means.

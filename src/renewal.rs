@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use ring::digest::{SHA256, digest};
 
 use crate::clock::Clock;
-use crate::drift::Drift;
+use crate::drift::{Drift, Heard};
 use crate::error::{Error, Result, Status};
 use crate::failpoint::reach;
 use crate::grant::no_token;
+use crate::log::{Journal, LogLevel};
 use crate::platform::{Fate, Platform, Received, RefreshFailure, no_refresh_token};
 use crate::record::{Author, Intent, Notes, Record, Refusal, Tokens, Version};
 use crate::schedule::Origin;
@@ -42,6 +43,7 @@ pub(crate) struct Renewal<'a> {
     pub(crate) store: &'a Arc<dyn Store>,
     pub(crate) clock: &'a Clock,
     pub(crate) drift: &'a Drift,
+    pub(crate) journal: &'a Journal<'a>,
     pub(crate) timeout: Duration,
 }
 
@@ -94,10 +96,12 @@ impl Renewal<'_> {
                 if wish.is_early {
                     return Ok(Renewed::Held);
                 }
+                self.debug("another process has the renewal lock; waiting for it");
                 obstacle = held_too_long;
                 continue;
             };
             reach("locked");
+            self.debug("the renewal lock is taken");
             let deadline = wish.deadline.min(self.clock.instant() + budget);
             let present = match self.store.load()? {
                 Some(present) if is_not_older(&present, seen) => present,
@@ -113,7 +117,10 @@ impl Renewal<'_> {
             let Some(pause) = self.others_pause(&present) else {
                 match self.spend(&present, lock, wish.project, deadline, &rest_ms)? {
                     Some(renewed) => return Ok(renewed),
-                    None => obstacle = lost,
+                    None => {
+                        self.debug("the renewal lock was lost before anything was sent; looking again");
+                        obstacle = lost;
+                    }
                 }
                 continue;
             };
@@ -122,6 +129,7 @@ impl Renewal<'_> {
             if wish.is_early {
                 return Ok(Renewed::Held);
             }
+            self.debug("another process may still wait for the answer to its request; waiting for it");
             obstacle = held_too_long;
             self.clock.sleep(pause);
         }
@@ -140,7 +148,7 @@ impl Renewal<'_> {
         if let Some(refusal) = present.notes.refusal.as_ref().filter(is_recent)
             && !wish.is_explicit
         {
-            return Err(self.platform.refused_elsewhere(refusal.http_status));
+            return Err(self.platform.refused_elsewhere(refusal.http_status, self.journal));
         }
         Ok((wish.is_early && now_ms < present.notes.early_not_before_ms).then_some(Renewed::Held))
     }
@@ -159,7 +167,7 @@ impl Renewal<'_> {
         let seen = self.store.load()?.map_or(Version { session, generation: 0 }, |record| record.version);
         self.store.prepare()?;
         let Received { tokens, heard } = login()?;
-        self.drift.learn(Origin::Login, heard);
+        self.learn(Origin::Login, heard);
         let record = self.record(session, tokens, Origin::Login);
         match self.store.commit(Expected::Anything, record.clone()) {
             Ok(Commit::Done(record) | Commit::Outdated(record)) => Ok(Renewed::Made(record)),
@@ -209,7 +217,9 @@ impl Renewal<'_> {
             return Err(no_token());
         }
         let expected = older.map_or(Expected::Nothing, Expected::Record);
-        self.store.commit(expected, seen.clone()).map(drop)
+        self.store.commit(expected, seen.clone())?;
+        self.journal.tell(LogLevel::Warning, || "the session store had lost the session; it has it again".to_owned());
+        Ok(())
     }
 
     /// Spends the refresh token of `present`: intent, request, record. None: the record or the lock changed before
@@ -239,16 +249,22 @@ impl Renewal<'_> {
         }
         self.store.prepare()?;
         reach("intended");
+        if let Some(intent) = &present.notes.intent {
+            self.journal.tell(LogLevel::Warning, || {
+                format!("{}: its refresh token is tried once more", interrupted(intent, self.clock.now().wall_ms))
+            });
+        }
         // The lock stays ours until the new record stands; the look has only a share in it.
         let look = self.last_look(present, lock.clone());
-        let Received { tokens, heard } = match self.platform.refresh(&present.tokens, scope, look, deadline) {
-            Ok(received) => received,
-            Err(failure) => return self.failed(present, scope, noted, failure, rest_ms),
-        };
+        let Received { tokens, heard } =
+            match self.platform.refresh(&present.tokens, scope, look, deadline, self.journal) {
+                Ok(received) => received,
+                Err(failure) => return self.failed(present, scope, noted, failure, rest_ms),
+            };
         reach("answered");
         // The same token once more says nothing new.
         if tokens.token() != present.tokens.token() {
-            self.drift.learn(Origin::Renewal, heard);
+            self.learn(Origin::Renewal, heard);
         }
         let record = self.record(present.version.session, tokens, Origin::Renewal);
         match self.commit_with_patience(present.version, &record, deadline) {
@@ -307,12 +323,7 @@ impl Renewal<'_> {
                 return Ok(Some(Renewed::Adopted(newer)));
             }
             if let Some(intent) = &present.notes.intent {
-                error = error.because(&format!(
-                    "a renewal by process {} on {} was interrupted {} s ago and its answer lost",
-                    intent.author.pid,
-                    crate::redact::clean(&intent.author.host, &[], 60),
-                    self.clock.now().wall_ms.saturating_sub(intent.begun_ms) / 1000,
-                ));
+                error = error.because(&interrupted(intent, self.clock.now().wall_ms));
             }
         }
         let now_ms = self.clock.now().wall_ms;
@@ -333,6 +344,23 @@ impl Renewal<'_> {
         // another, somebody has taken over.
         let _ = self.store.note(present.version, &noted, &notes);
         Err(error)
+    }
+
+    fn learn(&self, origin: Origin, heard: Heard) {
+        if let Some(offset_ms) = self.drift.learn(origin, heard) {
+            self.journal.tell(LogLevel::Warning, || match offset_ms {
+                0 => "this machine's clock and the server's agree again".to_owned(),
+                _ => format!(
+                    "the server's clock is {} s {} this machine's; expiry is reckoned by the server's",
+                    offset_ms.unsigned_abs() / 1000,
+                    if offset_ms > 0 { "ahead of" } else { "behind" }
+                ),
+            });
+        }
+    }
+
+    fn debug(&self, line: &str) {
+        self.journal.tell(LogLevel::Debug, || line.to_owned());
     }
 
     fn record(&self, session: u64, tokens: Tokens, origin: Origin) -> Record {
@@ -361,6 +389,15 @@ fn fingerprint(refresh_token: &str) -> String {
         let _ = write!(hex, "{byte:02x}");
         hex
     })
+}
+
+fn interrupted(intent: &Intent, now_ms: i64) -> String {
+    format!(
+        "a renewal by process {} on {} was interrupted {} s ago and its answer lost",
+        intent.author.pid,
+        crate::redact::clean(&intent.author.host, &[], 60),
+        now_ms.saturating_sub(intent.begun_ms) / 1000,
+    )
 }
 
 fn too_late() -> Error {

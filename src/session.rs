@@ -17,6 +17,7 @@ use crate::fork::ProcessMark;
 use crate::gate::{Admission, Failure, ProcessGate, Turn};
 use crate::grant::{Grant, no_token};
 use crate::key_source::KeySource;
+use crate::log::{Journal, Log, LogLevel, LogSink};
 use crate::platform::{Credentials, Platform, is_header_safe, no_refresh_token};
 use crate::random;
 use crate::record::{Author, Notes, Record, Tokens, Version};
@@ -53,6 +54,7 @@ pub struct Session {
     look_again_ms: AtomicI64,
     unsaved: ArcSwapOption<Unsaved>,
     counts: Counts,
+    log: Log,
 }
 
 /// A record that the store could not take.
@@ -225,6 +227,7 @@ impl Session {
             look_again_ms: AtomicI64::new(i64::MIN),
             unsaved: ArcSwapOption::empty(),
             counts: Counts::default(),
+            log: Log::default(),
             store,
             config,
         }
@@ -233,6 +236,19 @@ impl Session {
     /// Logs in. On failure the session is as before.
     pub fn login(&self, username: &str, password: &str, organization_id: &str, project_id: Option<&str>) -> Result<()> {
         check_project(project_id)?;
+        let journal = self.log.journal();
+        let credentials = Credentials { username, password, organization_id, project_id };
+        let outcome = self.begin_session(&credentials, &journal);
+        match &outcome {
+            Ok(generation) => {
+                journal.tell(LogLevel::Information, || format!("logged in: generation {generation} of the session"));
+            }
+            Err(error) => journal.tell(LogLevel::Error, || format!("login failed: {}", error.message())),
+        }
+        outcome.map(drop)
+    }
+
+    fn begin_session(&self, credentials: &Credentials, journal: &Journal) -> Result<u64> {
         let deadline = self.deadline();
         let gate = self.gate.get();
         let _turn = loop {
@@ -242,21 +258,19 @@ impl Session {
                 Admission::Held(error) => return Err(error),
             }
         };
-        let credentials = Credentials { username, password, organization_id, project_id };
         let held = self.current.load_full();
-        let began = self.renewal().begin_session(deadline, random::number(), || {
-            self.platform.login(&credentials, &held.record.tokens, deadline)
+        let began = self.renewal(journal).begin_session(deadline, random::number(), || {
+            self.platform.login(credentials, &held.record.tokens, deadline, journal)
         })?;
         self.is_read.store(true, Ordering::Release);
         match began {
             Renewed::Unsaved { record, seen, error } => {
-                self.keep_unsaved(*record, seen);
+                self.keep_unsaved(*record, seen, &error, journal);
                 Err(error)
             }
             Renewed::Made(record) | Renewed::Adopted(record) => {
                 self.unsaved.store(None);
-                self.install(record);
-                Ok(())
+                Ok(self.install(record).record.version.generation)
             }
             Renewed::Held => {
                 Err(Error::new(Status::LockTimeout, "another process held this session too long; try again"))
@@ -268,6 +282,7 @@ impl Session {
     /// scope. A renewal that somebody else made meanwhile, with the scope asked for, will do.
     pub fn refresh(&self, project_id: Option<&str>) -> Result<()> {
         check_project(project_id)?;
+        let journal = self.log.journal();
         let deadline = self.deadline();
         self.read_store()?;
         let begun = self.current.load_full();
@@ -278,7 +293,7 @@ impl Session {
             let scope = project_id.or(grant.record.tokens.scope.as_deref());
             let is_newer = grant.record.version != begun.record.version;
             if is_newer && grant.record.tokens.bearer().is_some() && grant.record.tokens.scope.as_deref() == scope {
-                return self.save().map(drop);
+                return self.save(&journal);
             }
             self.check_may_spend(&grant)?;
             match gate.turn_or_wait(deadline, |state| state.error_since(turns, scope)) {
@@ -287,6 +302,7 @@ impl Session {
                         &turn,
                         &grant,
                         Wish { project: project_id, is_early: false, is_explicit: true, deadline },
+                        &journal,
                     )?;
                 }
                 Admission::Turn(_) => {}
@@ -316,14 +332,16 @@ impl Session {
 
     #[cold]
     fn bearer_with_care(&self) -> Result<Arc<Grant>> {
+        let journal = self.log.journal();
         let deadline = self.deadline();
         if let Err(error) = self.read_once() {
+            journal.tell(LogLevel::Warning, || error.message().to_owned());
             // A store that is down costs nothing while there is a valid token.
             let grant = self.current.load_full();
             return if self.is_good(&grant) { Ok(grant) } else { Err(error) };
         }
         // What could not be saved is good all the same.
-        let _ = self.save();
+        let _ = self.save(&journal);
         let mut may_try_early = true;
         loop {
             let grant = self.current.load_full();
@@ -350,10 +368,11 @@ impl Session {
                             &turn,
                             &grant,
                             Wish { project: None, is_early: true, is_explicit: false, deadline },
+                            &journal,
                         );
                     }
                 }
-                Need::Renewal => match self.must_renew(&grant, now, deadline) {
+                Need::Renewal => match self.must_renew(&grant, now, deadline, &journal) {
                     Ok(()) => {}
                     Err(error) if may_stand_in(&grant, self.clock.now(), &error) => return Ok(grant),
                     Err(error) => return Err(error),
@@ -363,12 +382,12 @@ impl Session {
     }
 
     /// Renews, or waits until somebody else has tried; then it is time to look again.
-    fn must_renew(&self, grant: &Arc<Grant>, now: Now, deadline: Instant) -> Result<()> {
+    fn must_renew(&self, grant: &Arc<Grant>, now: Now, deadline: Instant, journal: &Journal) -> Result<()> {
         let gate = self.gate.get();
         let generation = grant.record.version.generation;
         match gate.turn_or_wait(deadline, |state| state.late_error(generation, now.mono_ms)) {
             Admission::Turn(turn) if self.is_current(grant) => {
-                self.renew(&turn, grant, Wish { project: None, is_early: false, is_explicit: false, deadline })
+                self.renew(&turn, grant, Wish { project: None, is_early: false, is_explicit: false, deadline }, journal)
             }
             Admission::Turn(_) => Ok(()),
             Admission::Waited => {
@@ -422,13 +441,20 @@ impl Session {
     }
 
     /// Renews the session of `grant` and makes the outcome current, or notes the failure.
-    fn renew(&self, turn: &Turn, grant: &Arc<Grant>, wish: Wish) -> Result<()> {
+    fn renew(&self, turn: &Turn, grant: &Arc<Grant>, wish: Wish, journal: &Journal) -> Result<()> {
         let began = self.clock.now();
         let was_late = grant.is_rejected()
             || grant.record.tokens.bearer().is_none()
             || grant.schedule.life(began) == Life::Expired;
-        let outcome = self.renew_until_valid(grant, wish);
+        let outcome = self.renew_until_valid(grant, wish, journal);
         if let Err(error) = &outcome {
+            if was_late || wish.is_explicit {
+                journal.tell(LogLevel::Error, || format!("renewal failed: {}", error.message()));
+            } else {
+                journal.tell(LogLevel::Warning, || {
+                    format!("early renewal failed, the token in hand is still valid: {}", error.message())
+                });
+            }
             // What failed may be the second round, on a newer record.
             let grant = self.current.load_full();
             turn.note(Failure {
@@ -447,21 +473,27 @@ impl Session {
     }
 
     /// A renewal whose token has already run out (a lost answer that is given again, late) is followed by one more.
-    fn renew_until_valid(&self, grant: &Arc<Grant>, wish: Wish) -> Result<()> {
+    fn renew_until_valid(&self, grant: &Arc<Grant>, wish: Wish, journal: &Journal) -> Result<()> {
         let mut grant = grant.clone();
         for round in [1, 2] {
             let rest_ms = |error: &Error| grant.schedule.early_pause_ms(error.retry_after());
-            grant = match self.renewal().run(&grant.record, wish, rest_ms)? {
+            grant = match self.renewal(journal).run(&grant.record, wish, rest_ms)? {
                 Renewed::Held => return Ok(()),
                 Renewed::Made(record) => {
                     Counts::add(&self.counts.made);
+                    journal
+                        .tell(LogLevel::Information, || format!("renewed: generation {}", record.version.generation));
                     self.install(record)
                 }
                 Renewed::Adopted(record) => {
                     Counts::add(&self.counts.adopted);
+                    journal.tell(LogLevel::Information, || {
+                        let Author { host, pid } = &record.author;
+                        format!("taken over: generation {}, by process {pid} on {host}", record.version.generation)
+                    });
                     self.install(record)
                 }
-                Renewed::Unsaved { record, seen, error: _ } => self.keep_unsaved(*record, seen),
+                Renewed::Unsaved { record, seen, error } => self.keep_unsaved(*record, seen, &error, journal),
             };
             if grant.record.tokens.bearer().is_none() {
                 return Err(no_token());
@@ -525,7 +557,10 @@ impl Session {
     }
 
     /// The pair that the store could not take is current all the same, and is offered again at every later call.
-    fn keep_unsaved(&self, mut record: Record, seen: Version) -> Arc<Grant> {
+    fn keep_unsaved(&self, mut record: Record, seen: Version, why: &Error, journal: &Journal) -> Arc<Grant> {
+        journal.tell(LogLevel::Error, || {
+            format!("the new tokens are kept here only, and offered to the store again: {}", why.message())
+        });
         record.version.generation = seen.generation.saturating_add(1);
         let record = Arc::new(record);
         let process = ProcessMark::current();
@@ -536,7 +571,7 @@ impl Session {
     }
 
     /// Offers the store what it could not take before.
-    fn save(&self) -> Result<()> {
+    fn save(&self, journal: &Journal) -> Result<()> {
         let Some(unsaved) = self.unsaved.load_full() else {
             return Ok(());
         };
@@ -559,6 +594,7 @@ impl Session {
         match self.store.commit(expected, Record::clone(&unsaved.record))? {
             Commit::Done(record) | Commit::Outdated(record) => {
                 self.unsaved.store(None);
+                journal.tell(LogLevel::Information, || "the store has taken the tokens".to_owned());
                 // The same generation perhaps, but ready to be handed out unseen.
                 self.current.store(Arc::new(Grant::new(record, self.drift.offset_ms(), self.policy)));
             }
@@ -599,13 +635,18 @@ impl Session {
         let grant = self.current.load();
         if grant.record.tokens.token() == Some(token) {
             grant.reject();
+            self.log.journal().tell(LogLevel::Warning, || {
+                format!("a server turned the token of generation {} away", grant.record.version.generation)
+            });
         }
         Ok(())
     }
 
     /// Forgets the session, for all who share it.
     pub fn logout(&self) -> Result<()> {
-        let tombstone = self.renewal().begin(random::number(), Tokens::none())?;
+        let journal = self.log.journal();
+        let tombstone = self.renewal(&journal).begin(random::number(), Tokens::none())?;
+        journal.tell(LogLevel::Information, || "logged out".to_owned());
         self.unsaved.store(None);
         self.install(tombstone);
         self.is_read.store(true, Ordering::Release);
@@ -661,9 +702,17 @@ impl Session {
         token::precheck(token)?;
         let kid = token::kid(token);
         let now = self.clock.now();
-        self.key_source.with_keys(kid.as_deref(), &self.platform, now, self.deadline(), |keys| {
+        let journal = self.log.journal();
+        self.key_source.with_keys(kid.as_deref(), &self.platform, now, self.deadline(), &journal, |keys| {
             token::verify(token, keys, now.wall_ms, self.config.clock_leeway.as_secs())
         })
+    }
+
+    /// Sets where lines about this session go from now on, up to which level; None: nowhere. Returns when no other thread
+    /// is in the sink that was there before. A sink is called by the thread that calls the session, while that holds no
+    /// lock; it must not call the session itself. No line holds a secret.
+    pub fn set_log(&self, sink: Option<(LogLevel, Arc<LogSink>)>) -> Result<()> {
+        self.log.set(sink)
     }
 
     /// The session as JSON, to go on with elsewhere. It holds both tokens.
@@ -705,12 +754,13 @@ impl Session {
         self.current.load().schedule.hot_until_s()
     }
 
-    fn renewal(&self) -> Renewal<'_> {
+    fn renewal<'a>(&'a self, journal: &'a Journal) -> Renewal<'a> {
         Renewal {
             platform: &self.platform,
             store: &self.store,
             clock: &self.clock,
             drift: &self.drift,
+            journal,
             timeout: self.config.timeout,
         }
     }
@@ -728,7 +778,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         // The last chance for an answer that the store could not take; a child has none to give.
-        let _ = self.save();
+        let _ = self.save(&self.log.journal());
     }
 }
 

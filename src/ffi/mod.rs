@@ -9,3 +9,4 @@ mod handle;
 mod knowledge;
 mod last_error;
 mod life;
+mod log;

@@ -8,7 +8,7 @@
 #define CANARY "Kanarienvogel"
 
 static struct sandbox sandbox;
-static long calls;
+static long calls, lines;
 
 /* Looks at the last error; a piece of a canary is as bad as all of it. */
 static void look_(int line)
@@ -27,10 +27,27 @@ static void look_(int line)
         look_(__LINE__);                                                                                               \
     } while (0)
 
+/* The log, down to its last line. */
+static void look_at_line(void *user_data, int32_t level, const char *message)
+{
+    (void)user_data;
+    (void)level;
+    lines++;
+    if (!CHECK(strstr(message, CANARY) == NULL) || !CHECK(strstr(message, "arienvog") == NULL)) {
+        fprintf(stderr, "... the log says: \"%s\"\n", message);
+    }
+}
+
+static void listen_to(gc_auth_t *auth)
+{
+    CHECK_OK(gc_auth_set_log(auth, look_at_line, NULL, 4));
+}
+
 static void everything_with(gc_auth_t *auth)
 {
     char buf[8192];
     int64_t number;
+    listen_to(auth);
     LOOK(gc_auth_bearer(auth, buf, sizeof buf, NULL, NULL));
     LOOK(gc_auth_bearer(auth, buf, 3, NULL, NULL));
     LOOK(gc_auth_bearer(auth, NULL, 3, NULL, NULL));
@@ -157,6 +174,7 @@ static void echoes(void)
                                                  && !strpbrk(passwords[i], " ") ? passwords[i] : CANARY);
                 char fault[256], *token = jwt("{\"exp\":1,\"" CANARY "\":\"" CANARY "\"}");
                 gc_auth_t *with_token;
+                listen_to(auth);
                 snprintf(fault, sizeof fault, "{\"do\":{\"echo\":{\"code\":%d,\"form\":\"%s\"}},\"times\":\"forever\"}",
                          codes[k], form ? "text" : "json");
                 sandbox_fault(&sandbox, fault);
@@ -167,6 +185,7 @@ static void echoes(void)
                 LOOK(gc_auth_refresh(auth, NULL));
                 gc_auth_free(auth);
                 with_token = sandbox_handle(&sandbox, "\"retries\":0", token, CANARY);
+                listen_to(with_token);
                 LOOK(gc_auth_refresh(with_token, NULL));
                 /* Ten characters of a token in a row are a piece of it. */
                 {
@@ -190,6 +209,7 @@ static void echoes(void)
 static void held(void)
 {
     gc_auth_t *auth = sandbox_handle(&sandbox, "\"retries\":0", CANARY "Token", CANARY "Refresh");
+    listen_to(auth);
     sandbox_fault(&sandbox, "{\"times\":\"forever\",\"do\":{\"status\":{\"code\":401,\"body\":{\"json\":{\"message\":"
                             "\"you are " CANARY "Token and " CANARY "Refresh\"}}}}}");
     LOOK(gc_auth_login(auth, "user", "another", "organization", NULL));
@@ -198,6 +218,7 @@ static void held(void)
     gc_auth_free(auth);
     /* Tokens in an answer that can't be used */
     auth = sandbox_handle(&sandbox, "\"retries\":0", NULL, NULL);
+    listen_to(auth);
     sandbox_fault(&sandbox, "{\"do\":{\"body\":{\"raw\":\"{\\\"token\\\":\\\"" CANARY "\\\"\"}}}");
     LOOK(log_in(auth));
     sandbox_fault(&sandbox, "{\"do\":{\"body\":{\"json\":{\"token\":\"" CANARY " x\"}}}}");
@@ -255,6 +276,7 @@ static void proxies(void)
     REQUIRE(pthread_create(&thread, NULL, proxy_thread, &listener) == 0);
     snprintf(more, sizeof more, "\"retries\":0,\"proxy\":\"http://user:" CANARY "@127.0.0.1:%d\"", ntohs(address.sin_port));
     REQUIRE_OK(gc_auth_new(config_for(&sandbox, "https://gcauth-test.example/api", more), CANARY, CANARY, NULL, &auth));
+    listen_to(auth);
     LOOK(gc_auth_login(auth, "user", CANARY, "organization", NULL));
     CHECK_INT(gc_auth_last_error_status(), GC_AUTH_ERR_CONNECT);
     LOOK(gc_auth_refresh(auth, NULL));
@@ -297,7 +319,7 @@ int main(void)
     free(text);
     close(file);
     unlink(path);
-    CHECK(calls > 500);
+    CHECK(calls > 500 && lines > 100);
     sandbox_stop(&sandbox);
     return check_end();
 }

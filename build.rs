@@ -1,7 +1,7 @@
 //! Writes the C header into `OUT_DIR` and gives the shared library its name.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The files whose types, constants and functions make up the header, in its order.
 const SOURCES: &[&str] = &[
@@ -36,7 +36,21 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libgcauth.so.0");
         // Threads may be inside when somebody calls dlclose.
         println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
+        if std::env::var("CARGO_CFG_TARGET_ENV")? == "gnu" {
+            link_own_unwinder(&out_dir)?;
+        }
     }
+    Ok(())
+}
+
+/// Gives the shared library an unwinder of its own. Some programs, Julia among them, export another one under the same
+/// names, and a panic that is caught inside would abort them. Rust always asks for the shared one, by `-lgcc_s`; so a
+/// linker script of that name, in a directory that is searched first, leads to the static one.
+fn link_own_unwinder(out_dir: &Path) -> Result<(), Box<dyn Error>> {
+    let directory = out_dir.join("unwinder");
+    std::fs::create_dir_all(&directory)?;
+    std::fs::write(directory.join("libgcc_s.so"), "GROUP ( -lgcc_eh -lgcc )\n")?;
+    println!("cargo:rustc-cdylib-link-arg=-L{}", directory.display());
     Ok(())
 }
 

@@ -4,13 +4,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::last_error;
 use crate::error::{Error, Result, Status};
+use crate::failpoint::reach;
 use crate::status::{GC_AUTH_OK, gc_auth_status_t};
 
 /// Runs the body of an export.
 #[inline]
 pub(super) fn guard(body: impl FnOnce() -> Result<()>) -> gc_auth_status_t {
     last_error::clear();
-    match catch_unwind(AssertUnwindSafe(body)) {
+    match catch_unwind(AssertUnwindSafe(|| {
+        reach("export");
+        body()
+    })) {
         Ok(Ok(())) => GC_AUTH_OK,
         Ok(Err(error)) => fail(&error),
         Err(payload) => {
@@ -32,7 +36,10 @@ fn fail(error: &Error) -> gc_auth_status_t {
 
 /// Runs the body of an export that reports nothing.
 pub(super) fn quietly(body: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(body)) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| {
+        body();
+        reach("export");
+    })) {
         std::mem::forget(payload);
     }
 }

@@ -14,6 +14,7 @@ use crate::proxy::ProxySetting;
 use crate::store::LockChoice;
 #[cfg(feature = "redis")]
 use crate::store::RedisUrl;
+use crate::token::json::{Fault, Object};
 
 /// Larger than any config in its right mind.
 const MAX_LEN: usize = 1 << 20;
@@ -237,10 +238,15 @@ fn parse(json: &str) -> Result<Value> {
     if json.len() > MAX_LEN {
         return Err(Error::new(Status::Config, "the config is larger than 1 MiB"));
     }
-    serde_json::from_str(json).map_err(|e| {
+    let value: Value = serde_json::from_str(json).map_err(|e| {
         // Only the place: serde's text can repeat the input.
         Error::new(Status::Config, format!("the config is not valid JSON (line {}, column {})", e.line(), e.column()))
-    })
+    })?;
+    match Object::parse(json) {
+        // What is no object is told below, by what is there instead.
+        Ok(_) | Err(Fault::NotAnObject) => Ok(value),
+        Err(fault) => Err(Error::new(Status::Config, format!("the config {}", fault.as_str()))),
+    }
 }
 
 fn environments(top: &Section) -> Result<BTreeMap<String, Endpoint>> {

@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod claims;
-mod json;
+pub(crate) mod json;
 mod jws;
 mod key;
 mod key_check;

@@ -49,6 +49,8 @@ static void not_json(void)
     REFUSED(deep, NULL);
     memcpy(deep, "{\"env\":", 7);
     REFUSED(deep, NULL);
+    REFUSED("{\"retries\":1,\"env\":\"prod\",\"retries\":2}", "duplicate member");
+    REFUSED("{\"environments\":{\"x\":{\"host\":\"https://a\"},\"x\":{\"host\":\"https://b\"}}}", "duplicate member");
     TAKEN("{}");
     TAKEN(" \t\r\n{ } \n");
 }

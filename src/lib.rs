@@ -14,6 +14,7 @@ pub mod fork;
 mod gate;
 mod grant;
 mod key_source;
+mod pages;
 mod platform;
 mod proxy;
 mod random;

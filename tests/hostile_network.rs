@@ -140,15 +140,19 @@ fn retries_end_with_the_deadline() {
     let session = world.logged_in(json!({"retries": 1_000_000, "timeout_ms": 3000}));
     let before = exported(&session);
     world.order(Fault::status(Target::Refresh, 503).forever());
-    let error = assert_status(session.refresh(None), Status::Server);
-    assert!(error.is_retryable() && world.refresh_requests() > 1);
+    let error = session.refresh(None).unwrap_err();
+    // The deadline may come between two tries, or in one.
+    assert!(matches!(error.status(), Status::Server | Status::Timeout) && error.is_retryable(), "{error}");
+    assert!(world.refresh_requests() > 1);
     assert_eq!(exported(&session), before);
     world.sandbox.clear_faults();
     session.refresh(None).unwrap();
     // Nobody listens.
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let session = held_at(&base(closed), &json!({"retries": 1_000_000, "timeout_ms": 3000}));
-    both_fail(&session, Status::Connect, "closed");
+    for outcome in [login(&session), session.refresh(None)] {
+        assert!(matches!(outcome.unwrap_err().status(), Status::Connect | Status::Timeout));
+    }
 }
 
 #[test]
@@ -728,7 +732,7 @@ fn through_a_proxy_with_a_password() {
     {
         let session = session_of(&proxied.config(Some(&proxy)), Some("an-access-token"), Some("a-refresh-token"));
         for error in both_fail(&session, Status::Connect, &proxy) {
-            assert!(error.message().contains("407") && error.message().contains("proxy"), "{error}");
+            assert!(error.message().contains("the proxy wants a user name and password"), "{error}");
             assert!(!error.message().contains("canary") && error.http_status() == 0, "{error}");
         }
     }

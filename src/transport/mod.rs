@@ -286,7 +286,8 @@ fn describe_io(error: &std::io::Error) -> Error {
 /// The HTTP client tells no more than a text with the status in it.
 fn proxy_text(why: &str) -> &'static str {
     match why.split(|c: char| !c.is_ascii_digit()).find(|digits| digits.len() == 3) {
-        Some("407") => "the proxy wants a user name and password, or others than it got (HTTP 407); see \"proxy\"",
+        // The second is not by the book, but said by some of the wrong password.
+        Some("407" | "401") => "the proxy wants a user name and password, or others than it got; see \"proxy\"",
         Some("403") => "the proxy does not let us through to this host (HTTP 403); ask its operator, or set no_proxy",
         Some("502" | "503" | "504") => "the proxy does not reach this host (HTTP 502, 503 or 504); try again later",
         Some(_) => "the proxy refused; see \"proxy\" and https_proxy",

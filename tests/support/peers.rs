@@ -123,7 +123,8 @@ impl Certificates {
             params.distinguished_name.push(DnType::CommonName, name);
             params
         };
-        let mut params = named("the CA", Vec::new());
+        // By the same name they would pass for each other.
+        let mut params = named(&format!("the CA in {}", directory.path().display()), Vec::new());
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
         write("ca.pem", params.self_signed(&key).expect("a CA").pem());

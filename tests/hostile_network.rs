@@ -441,13 +441,17 @@ fn refusals_with_bodies_of_any_kind() {
     }
     // The server has judged: it is not asked again for the rest of its words.
     for bytes in [
-        "HTTP/1.1 401 Unauthorized\r\nContent-Length: 5000\r\n\r\n{\"message\":\"no",
         "HTTP/1.1 401 Unauthorized\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
         "HTTP/1.1 401 Unauthorized\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnone",
     ] {
         let peer = RawPeer::saying(bytes.into());
         both_fail(&held_at(&base(peer.address), &json!({"retries": 3})), Status::Unauthorized, bytes);
         assert_eq!(peer.connections(), 2, "{bytes}");
+    }
+    // But a connection that was lost on the way is just that.
+    let peer = RawPeer::saying(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 5000\r\n\r\n{\"message\":\"no".into());
+    for error in both_fail(&held_at(&base(peer.address), &json!({})), Status::Connect, "cut short") {
+        assert_eq!(error.http_status(), 401);
     }
     session.refresh(None).unwrap();
 }

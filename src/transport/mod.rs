@@ -196,7 +196,7 @@ fn read_answer(mut response: ureq::http::Response<ureq::Body>) -> Result<Answer>
     let header = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let retry_after = header(header::RETRY_AFTER).and_then(|value| parse_retry_after(value, SystemTime::now()));
     let max_age = header(header::CACHE_CONTROL).and_then(parse_max_age);
-    // The verdict stands in the first line: what comes of the rest, or does not, changes nothing about it.
+    // The verdict stands in the first line: a body that is too large or damaged changes nothing about it.
     let is_refusal = !(200..300).contains(&status);
     let announced = response.body().content_length().unwrap_or(0);
     let first = usize::try_from(announced).unwrap_or(usize::MAX).clamp(4096, MAX_ANSWER);
@@ -208,8 +208,10 @@ fn read_answer(mut response: ureq::http::Response<ureq::Body>) -> Result<Answer>
             Ok(0) => break,
             Ok(n) => n,
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(_) if is_refusal => break,
-            Err(e) => return Err(describe(e.into()).with_http_status(status)),
+            Err(e) => match describe(e.into()) {
+                error if is_refusal && error.status() == Status::Protocol => break,
+                error => return Err(error.with_http_status(status)),
+            },
         };
         if is_refusal && body.expose().len() + n > MAX_REFUSAL {
             break;

@@ -311,6 +311,121 @@ static void stores(void)
     remove_directory(dir);
 }
 
+/* Core dumps */
+
+/* Memory of this program's own that core dumps leave out: what is in a dump is the library's. */
+static char *hidden(size_t size)
+{
+    char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    REQUIRE(memory != MAP_FAILED && madvise(memory, size, MADV_DONTDUMP) == 0);
+    return memory;
+}
+
+/* Fills `text` with letters that nobody has seen before. */
+static void fill_with_letters(char *text, size_t length)
+{
+    size_t i;
+    int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+    REQUIRE(fd >= 0 && read(fd, text, length) == (ssize_t)length);
+    close(fd);
+    for (i = 0; i < length; i++) {
+        text[i] = (char)('a' + (unsigned char)text[i] % 26);
+    }
+    text[length] = '\0';
+}
+
+static void tell(const char *name, const char *text)
+{
+    int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    size_t length = strlen(text);
+    REQUIRE(fd >= 0 && write(fd, text, length) == (ssize_t)length);
+    close(fd);
+}
+
+/* Holds tokens, uses them, and dies. */
+static void die_with_tokens(const char *dir)
+{
+    struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
+    char *text = hidden(65536), *control = malloc(65);
+    gc_auth_t *auth = NULL;
+
+    REQUIRE(chdir(dir) == 0);
+    setrlimit(RLIMIT_CORE, &limit);
+    fill_with_letters(control, 64);
+    tell("control", control);
+    fill_with_letters(text, 64);
+    fill_with_letters(text + 100, 64);
+    tell("token", text);
+    tell("refresh", text + 100);
+    REQUIRE_OK(gc_auth_new(config_for(&sandbox, sandbox.https, ""), text, text + 100, NULL, &auth));
+    REQUIRE_OK(gc_auth_bearer(auth, text + 4096, 8192, NULL, NULL));
+    REQUIRE_OK(gc_auth_token(auth, text + 4096, 8192, NULL));
+    REQUIRE_OK(gc_auth_refresh_token(auth, text + 4096, 8192, NULL));
+    REQUIRE_OK(gc_auth_to_json(auth, text + 4096, 8192, NULL));
+    signal(SIGABRT, SIG_DFL);
+    abort();
+}
+
+/* The dump of the child that has died in `dir`; 0: this machine sends dumps elsewhere. */
+static int find_core(const char *dir, char *path, size_t size)
+{
+    DIR *entries = opendir(dir);
+    struct dirent *entry;
+    int found = 0;
+    REQUIRE(entries != NULL);
+    while ((entry = readdir(entries)) != NULL) {
+        if (strstr(entry->d_name, "core")) {
+            snprintf(path, size, "%s/%s", dir, entry->d_name);
+            found = 1;
+        }
+    }
+    closedir(entries);
+    return found;
+}
+
+static int holds(const char *core, const char *dir, const char *name)
+{
+    char *text = file_text(dir, name);
+    int fd = open(core, O_RDONLY | O_CLOEXEC), found;
+    struct stat state;
+    char *memory;
+    REQUIRE(fd >= 0 && fstat(fd, &state) == 0 && strlen(text) == 64);
+    memory = mmap(NULL, (size_t)state.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    REQUIRE(memory != MAP_FAILED);
+    /* Half of one is as bad. */
+    found = memmem(memory, (size_t)state.st_size, text, 32) || memmem(memory, (size_t)state.st_size, text + 32, 32);
+    munmap(memory, (size_t)state.st_size);
+    close(fd);
+    free(text);
+    return found;
+}
+
+static void core_dump(void)
+{
+    char *dir = directory(), core[512];
+    int status = -1;
+    pid_t pid;
+    fflush(NULL);
+    pid = fork();
+    REQUIRE(pid >= 0);
+    if (pid == 0) {
+        die_with_tokens(dir);
+    }
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    REQUIRE(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    if (!find_core(dir, core, sizeof core)) {
+        const char *required = getenv("GCAUTH_REQUIRE_CORE");
+        CHECK(!required || strcmp(required, "1") != 0);
+        printf("no core file in the working directory: core dumps are not tested\n");
+    } else {
+        CHECK(holds(core, dir, "control"));
+        CHECK(!holds(core, dir, "token"));
+        CHECK(!holds(core, dir, "refresh"));
+    }
+    remove_directory(dir);
+}
+
 int main(void)
 {
     static const char *const options[] = { "--alg", "RS256", NULL };
@@ -319,6 +434,7 @@ int main(void)
     no_files();
     interrupted_all_the_time();
     stores();
+    core_dump();
     sandbox_stop(&sandbox);
     return check_end();
 }

@@ -326,7 +326,9 @@ pub(super) fn store_error(message: impl Into<String>) -> Error {
 fn may_pass(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::TimedOut)
         || is_gone(error)
-        || [Errno::EMFILE, Errno::ENFILE, Errno::EIO].iter().any(|passing| error.raw_os_error() == Some(*passing as i32))
+        || [Errno::EMFILE, Errno::ENFILE, Errno::EIO]
+            .iter()
+            .any(|passing| error.raw_os_error() == Some(*passing as i32))
 }
 
 /// An error of the operating system, and what to do about it.

@@ -345,12 +345,12 @@ impl Base {
         self.held.load_full().filter(|held| held.mark == ProcessMark::current())
     }
 
-    /// A file with `text` in it: the one that was reserved, if there is one, else at `path`.
     /// The record that a file of this store holds.
     fn read(&self, text: &SecretBytes) -> Result<Record> {
         self.codec.read(text.expose()).map_err(|error| error.in_context(&self.path().display().to_string()))
     }
 
+    /// A file with `text` in it: the one that was reserved, if there is one, else at `path`.
     fn write(&self, path: PathBuf, text: &SecretBytes) -> Result<Temporary> {
         let reserved = self.held().filter(|held| held.is_reserved.swap(false, Ordering::SeqCst));
         if let Some(held) = reserved

@@ -115,7 +115,6 @@ impl Error {
     }
 
     /// The same call may succeed later, whatever the status says of most.
-    #[cfg(feature = "redis")]
     pub(crate) fn retryable(mut self) -> Self {
         self.retryable = true;
         self

@@ -9,8 +9,8 @@ use once_cell::race::OnceBox;
 
 use crate::error::{Error, Result, Status};
 use crate::fork::ProcessMark;
-use crate::record::Record;
-use crate::schedule::{Policy, Schedule};
+use crate::record::{Author, Record};
+use crate::schedule::{Origin, Policy, Schedule};
 use crate::token::{self, Payload};
 
 /// The current token of a handle.
@@ -18,6 +18,8 @@ pub(crate) struct Grant {
     /// Up to this second, read coarsely, the token is handed out without another look. In the past once it is
     /// rejected.
     hot_until_s: AtomicI64,
+    /// And from this one on.
+    hot_from_s: i64,
     is_rejected: AtomicBool,
     pub(crate) record: Arc<Record>,
     pub(crate) schedule: Schedule,
@@ -30,10 +32,14 @@ pub(crate) struct Grant {
 impl Grant {
     pub(crate) fn new(record: Arc<Record>, offset_ms: i64, policy: Policy) -> Self {
         let times = record.tokens.token().map(token::times).unwrap_or_default();
-        let schedule = Schedule::new(times, record.origin, record.received, offset_ms, policy);
+        let mut schedule = Schedule::new(times, record.origin, record.received, offset_ms, policy);
+        if record.origin != Origin::Given && record.author == Author::here() {
+            schedule = schedule.since(record.received);
+        }
         let hot_until_s = if record.tokens.bearer().is_some() { schedule.hot_until_s() } else { i64::MIN };
         Grant {
             hot_until_s: AtomicI64::new(hot_until_s),
+            hot_from_s: schedule.hot_from_s(),
             is_rejected: AtomicBool::new(false),
             record,
             schedule,
@@ -45,7 +51,7 @@ impl Grant {
     /// Whether the token can be handed out at this second without another look.
     #[inline]
     pub(crate) fn is_hot(&self, coarse_s: i64) -> bool {
-        coarse_s < self.hot_until_s.load(Ordering::Acquire)
+        coarse_s < self.hot_until_s.load(Ordering::Acquire) && coarse_s >= self.hot_from_s
     }
 
     /// Not to be handed out without another look.

@@ -15,6 +15,7 @@ mod gate;
 mod grant;
 mod key_source;
 mod log;
+mod pages;
 mod platform;
 mod proxy;
 mod random;

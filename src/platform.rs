@@ -366,11 +366,8 @@ fn server_text(body: &[u8], secrets: &[&str]) -> Option<String> {
         Some(json) => json_text(&json)?,
         None => {
             let text = String::from_utf8_lossy(body).into_owned();
-            // A page of markup tells a person nothing.
-            if text.trim_start().starts_with('<') {
-                return None;
-            }
-            text
+            // Of a page of markup only the title tells a person something.
+            if text.trim_start().starts_with('<') { title(&text)?.to_owned() } else { text }
         }
     };
     let raw = Zeroizing::new(raw);
@@ -378,6 +375,14 @@ fn server_text(body: &[u8], secrets: &[&str]) -> Option<String> {
     // Quotes would end the quotation early.
     let text = text.replace('"', "'");
     (!text.is_empty()).then_some(text)
+}
+
+/// What the title of an HTML page says.
+fn title(page: &str) -> Option<&str> {
+    let begins_with = |at: usize, tag: &str| page.get(at..at + tag.len()).is_some_and(|t| t.eq_ignore_ascii_case(tag));
+    let find = |from: usize, tag: &str| (from..page.len()).find(|at| begins_with(*at, tag));
+    let start = find(0, "<title>")? + "<title>".len();
+    page.get(start..find(start, "</title>")?)
 }
 
 fn json_text(json: &WipedJson) -> Option<String> {
@@ -413,6 +418,8 @@ mod tests {
         assert_eq!(said(br#"{"message":7,"details":[{"message":"x"}]}"#).unwrap(), "x");
         assert_eq!(said(b"plain\r\ntext\xff").unwrap(), "plain text\u{fffd}");
         assert_eq!(said(b"<html>"), None);
+        assert_eq!(said(b"<html><title>x</TITLE"), None);
+        assert_eq!(said("<ü><Title> 502 canary\nü </TITLE><p>".as_bytes()).unwrap(), "502 [redacted] ü");
         assert_eq!(said(b""), None);
         assert_eq!(said(b"[]"), None);
         assert!(said(&[b'x'; 5000]).unwrap().len() <= MAX_SERVER_TEXT);

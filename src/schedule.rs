@@ -49,6 +49,9 @@ pub(crate) struct Schedule {
     /// Reading of the steady clock before which a token that the server has just sent counts as fresh, whatever the
     /// wall clock says: a wrong clock must not make a renewal at every call.
     quiet_until_mono_ms: i64,
+    /// When the token came, if this process itself got it from the server: a clock that is set back since then does not
+    /// make it younger.
+    came: Option<Now>,
 }
 
 impl Schedule {
@@ -67,7 +70,20 @@ impl Schedule {
             window_ms: (policy.renew_before_ms.min(life / 3) as f64 * policy.jitter) as i64,
             offset_ms,
             quiet_until_mono_ms: if quiet > 0 { at.mono_ms.saturating_add(quiet) } else { i64::MIN },
+            came: None,
         }
+    }
+
+    /// For a token that this process got from the server itself, `at` that time by its own clocks.
+    pub(crate) fn since(self, at: Now) -> Self {
+        Schedule { came: Some(at), ..self }
+    }
+
+    /// Our wall clock, or what the steady one makes of the time when the token came, if that is later.
+    fn wall_ms(&self, now: Now) -> i64 {
+        let steady =
+            self.came.map_or(i64::MIN, |came| came.wall_ms.saturating_add(now.mono_ms.saturating_sub(came.mono_ms)));
+        now.wall_ms.max(steady).saturating_add(self.offset_ms)
     }
 
     /// Where the token stands.
@@ -78,7 +94,7 @@ impl Schedule {
         if now.mono_ms < self.quiet_until_mono_ms {
             return Life::Fresh;
         }
-        let wall = now.wall_ms.saturating_add(self.offset_ms);
+        let wall = self.wall_ms(now);
         if wall >= exp {
             Life::Expired
         } else if wall >= exp.saturating_sub(self.window_ms) {
@@ -100,6 +116,11 @@ impl Schedule {
         }
     }
 
+    /// The first second of this machine's clock at which `hot_until_s` says enough: before it, the clock was set back.
+    pub(crate) fn hot_from_s(&self) -> i64 {
+        self.came.map_or(i64::MIN, |came| came.wall_ms.saturating_sub(COARSE_LAG_MS).div_euclid(1000))
+    }
+
     /// Unix seconds by the server's clock, rounded down; 0 when unknown.
     pub(crate) fn expires_at_s(&self) -> i64 {
         self.exp_ms.map_or(0, |exp| exp.div_euclid(1000))
@@ -107,7 +128,7 @@ impl Schedule {
 
     /// Whole seconds until the token expires, by the server's clock; negative afterwards. None when it does not say.
     pub(crate) fn seconds_left(&self, now: Now) -> Option<i64> {
-        let wall = now.wall_ms.saturating_add(self.offset_ms);
+        let wall = self.wall_ms(now);
         self.exp_ms.map(|exp| exp.saturating_sub(wall).div_euclid(1000))
     }
 
@@ -204,6 +225,20 @@ mod tests {
         assert_eq!(long.life(stepped(59_999)), Life::Fresh);
         assert_eq!(long.life(stepped(60_000)), Life::Expired);
         assert_eq!(given(Some(0), Some(3600)).life(stepped(0)), Life::Expired);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_no_token_younger() {
+        let set_back = |seconds: i64| Now { wall_ms: AT.wall_ms - 7_200_000, ..after(seconds) };
+        let ours = answered(Some(0), Some(3600)).since(AT);
+        assert_eq!(ours.life(set_back(2699)), Life::Fresh);
+        assert_eq!(ours.life(set_back(2700)), Life::Due);
+        assert_eq!(ours.life(set_back(3600)), Life::Expired);
+        assert_eq!(ours.seconds_left(set_back(3000)), Some(600));
+        assert_eq!(ours.hot_from_s(), AT.wall_ms / 1000 - 1);
+        // Where it came by another's clock, only ours can be asked.
+        assert_eq!(answered(Some(0), Some(3600)).life(set_back(3600)), Life::Fresh);
+        assert_eq!(answered(Some(0), Some(3600)).hot_from_s(), i64::MIN);
     }
 
     #[test]

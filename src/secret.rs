@@ -1,15 +1,15 @@
-//! Text that must not leak: wiped when dropped, redacted in Debug.
+//! Text that must not leak: left out of core dumps, wiped when dropped, redacted in Debug.
 #![forbid(unsafe_code)]
 
 use std::fmt;
-
-use zeroize::Zeroizing;
+use std::sync::Arc;
 
 use crate::error::{Error, Result, Status};
+use crate::pages::{Pages, Text};
 
-/// A password, token or key.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Zeroizing<String>);
+/// A password, token or key. A copy of it is the same memory.
+#[derive(Clone)]
+pub struct Secret(Arc<Text>);
 
 impl Secret {
     /// A copy of `text`.
@@ -17,25 +17,25 @@ impl Secret {
         Self::concat(&[text])
     }
 
-    /// The parts, one after the other, in one allocation: growing would leave copies behind.
+    /// The parts, one after the other.
     pub fn concat(parts: &[&str]) -> Result<Self> {
-        let len = parts.iter().try_fold(0usize, |sum, part| sum.checked_add(part.len()));
-        let mut text = Zeroizing::new(String::new());
-        match len {
-            Some(len) if text.try_reserve_exact(len).is_ok() => {}
-            _ => return Err(out_of_memory()),
-        }
-        for part in parts {
-            text.push_str(part);
-        }
-        Ok(Secret(text))
+        Text::concat(parts).map(|text| Secret(Arc::new(text))).ok_or_else(out_of_memory)
     }
 
     /// The text itself.
+    #[inline]
     pub fn expose(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
 }
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl Eq for Secret {}
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -44,36 +44,35 @@ impl fmt::Debug for Secret {
 }
 
 /// Bytes of a request or an answer. Growing moves them to a new place and wipes the old one.
-pub struct SecretBytes(Zeroizing<Vec<u8>>);
+pub struct SecretBytes(Pages);
 
 impl SecretBytes {
     /// An empty buffer.
     pub fn with_capacity(capacity: usize) -> Result<Self> {
-        let mut bytes = Zeroizing::new(Vec::new());
-        bytes.try_reserve_exact(capacity).map_err(|_| out_of_memory())?;
-        Ok(SecretBytes(bytes))
+        Pages::with_capacity(capacity).map(SecretBytes).ok_or_else(out_of_memory)
     }
 
     /// Appends `more`.
     pub fn push(&mut self, more: &[u8]) -> Result<()> {
-        if self.0.capacity() - self.0.len() < more.len() {
-            let wanted = self.0.len().saturating_add(more.len()).max(self.0.capacity().saturating_mul(2));
+        if !self.0.push(more) {
+            let len = self.0.bytes().len();
+            let wanted = len.saturating_add(more.len()).max(self.0.capacity().saturating_mul(2));
             let mut roomier = Self::with_capacity(wanted)?;
-            roomier.0.extend_from_slice(&self.0);
+            let is_moved = roomier.0.push(self.0.bytes()) && roomier.0.push(more);
+            debug_assert!(is_moved);
             *self = roomier;
         }
-        self.0.extend_from_slice(more);
         Ok(())
     }
 
     /// The bytes.
     pub fn expose(&self) -> &[u8] {
-        &self.0
+        self.0.bytes()
     }
 
     /// The bytes as text; empty if they are none.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
+        std::str::from_utf8(self.expose()).unwrap_or_default()
     }
 }
 
@@ -92,7 +91,7 @@ impl std::io::Write for SecretBytes {
 
 impl fmt::Debug for SecretBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{} redacted bytes]", self.0.len())
+        self.0.fmt(f)
     }
 }
 

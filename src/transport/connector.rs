@@ -2,8 +2,10 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
@@ -15,6 +17,7 @@ use zeroize::Zeroize;
 
 use super::BeforeSend;
 use crate::endpoint::bare_host;
+use crate::error::{Error, Status};
 
 /// Wraps the connection in TLS where the URL says https.
 pub(super) struct TlsConnector {
@@ -88,10 +91,22 @@ impl Transport for TlsTransport {
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
         self.stream.sock.set_timeout(timeout);
-        let input = self.buffers.input_append_buf();
-        let amount = std::io::Read::read(&mut self.stream, input).map_err(tls_or_io)?;
-        self.buffers.input_appended(amount);
-        Ok(amount > 0)
+        let StreamOwned { conn, sock } = &mut self.stream;
+        loop {
+            let input = self.buffers.input_append_buf();
+            match std::io::Read::read(&mut conn.reader(), input) {
+                Ok(amount) => {
+                    self.buffers.input_appended(amount);
+                    return Ok(amount > 0);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(tls_or_io(error)),
+            }
+            // What can't be written any more must not keep an answer from being read that is there already.
+            while conn.wants_write() && conn.write_tls(sock).is_ok_and(|amount| amount > 0) {}
+            conn.read_tls(sock).map_err(tls_or_io)?;
+            conn.process_new_packets().map_err(other)?;
+        }
     }
 
     fn is_open(&mut self) -> bool {
@@ -158,6 +173,10 @@ pub(super) struct Watched<T: Transport> {
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100";
 
+fn is_closed(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)
+}
+
 impl<T: Transport> Transport for Watched<T> {
     fn buffers(&mut self) -> &mut dyn Buffers {
         self.inner.buffers()
@@ -170,10 +189,19 @@ impl<T: Transport> Transport for Watched<T> {
             }
             self.sent.store(true, Ordering::Release);
         }
-        self.inner.transmit_output(amount, timeout)
+        match self.inner.transmit_output(amount, timeout) {
+            // A server may answer before it has read everything, and close: whether it has, reading tells.
+            Err(ureq::Error::Io(error)) if is_closed(&error) => Ok(()),
+            outcome => outcome,
+        }
     }
 
-    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+    fn await_input(&mut self, mut timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        let (started, until_then) = (Instant::now(), timeout.after);
+        if self.inner.buffers().input_append_buf().is_empty() {
+            let error = Error::new(Status::Protocol, "the answer's headers are too large; is this the right host?");
+            return Err(ureq::Error::Other(Box::new(error)));
+        }
         let mut has_more = self.inner.await_input(timeout)?;
         // The HTTP client passes over interim answers, but takes this one for the answer to a question it did not ask.
         while !self.is_past_continue && has_more {
@@ -183,6 +211,11 @@ impl<T: Transport> Transport for Watched<T> {
             } else if let Some(end) = input.windows(4).position(|window| window == b"\r\n\r\n") {
                 self.inner.buffers().input_consume(end + 4);
                 if self.inner.buffers().input().is_empty() {
+                    // There may be no end of them.
+                    timeout.after = until_then.saturating_sub(started.elapsed()).into();
+                    if timeout.after.is_zero() {
+                        return Err(ureq::Error::Timeout(timeout.reason));
+                    }
                     has_more = self.inner.await_input(timeout)?;
                 }
             } else {

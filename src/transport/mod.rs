@@ -28,6 +28,8 @@ pub(crate) use tls::{client_config, describe as describe_tls};
 
 /// An answer that is larger is refused.
 pub(crate) const MAX_ANSWER: usize = 1 << 20;
+/// How much of an answer that is no success is read: it is only looked at for a few words.
+const MAX_REFUSAL: usize = 64 << 10;
 const BUFFER: usize = 16 * 1024;
 
 /// Sends requests as the config says.
@@ -122,10 +124,10 @@ impl Transport {
         if left.is_zero() {
             return Err(Failure::unsent(Error::new(Status::Timeout, "timeout_ms ran out before the request was sent")));
         }
-        let tls = match endpoint.uri().scheme_str() {
-            Some("https") => Some(self.tls().map_err(Failure::unsent)?),
-            _ => None,
-        };
+        let proxy = self.proxy.for_endpoint(endpoint).map_err(Failure::unsent)?;
+        let is_https = endpoint.uri().scheme_str() == Some("https");
+        let needs_tls = is_https || proxy.is_some_and(|proxy| proxy.protocol() == ureq::ProxyProtocol::Https);
+        let tls = needs_tls.then(|| self.tls()).transpose().map_err(Failure::unsent)?;
         let sent = Arc::new(AtomicBool::new(false));
         let connector =
             ().chain(ConnectProxyConnector::default())
@@ -133,13 +135,16 @@ impl Transport {
                 .chain(connector::TlsConnector::new(tls))
                 .chain(connector::SendWatch::new(endpoint.uri().clone(), sent.clone(), before));
         let agent = ureq::Agent::with_parts(self.http.clone(), connector, resolver::Resolver);
-        let request = agent
-            .configure_request(request)
-            .timeout_global(Some(left))
-            .proxy(self.proxy.for_endpoint(endpoint).cloned())
-            .build();
+        let request = agent.configure_request(request).timeout_global(Some(left)).proxy(proxy.cloned()).build();
         let outcome = agent.run(request).map_err(describe).and_then(read_answer);
-        outcome.map_err(|error| Failure { error, was_sent: sent.load(Ordering::Acquire) })
+        outcome.map_err(|mut error| {
+            let was_sent = sent.load(Ordering::Acquire);
+            if proxy.is_some() && !was_sent && error.status() == Status::Protocol {
+                // It can't be the server's answer.
+                error = Error::new(Status::Connect, proxy_text(""));
+            }
+            Failure { error, was_sent }
+        })
     }
 
     /// Credentials travel in the clear to this machine only, unless the config allows more.
@@ -194,6 +199,8 @@ fn read_answer(mut response: ureq::http::Response<ureq::Body>) -> Result<Answer>
     let retry_after = header(header::RETRY_AFTER).and_then(|value| parse_retry_after(value, SystemTime::now()));
     let max_age = header(header::CACHE_CONTROL).and_then(parse_max_age);
     let date_ms = header(header::DATE).and_then(parse_date);
+    // The verdict stands in the first line: a body that is too large or damaged changes nothing about it.
+    let is_refusal = !(200..300).contains(&status);
     let announced = response.body().content_length().unwrap_or(0);
     let first = usize::try_from(announced).unwrap_or(usize::MAX).clamp(4096, MAX_ANSWER);
     let mut body = SecretBytes::with_capacity(first)?;
@@ -204,8 +211,14 @@ fn read_answer(mut response: ureq::http::Response<ureq::Body>) -> Result<Answer>
             Ok(0) => break,
             Ok(n) => n,
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(describe(e.into()).with_http_status(status)),
+            Err(e) => match describe(e.into()) {
+                error if is_refusal && error.status() == Status::Protocol => break,
+                error => return Err(error.with_http_status(status)),
+            },
         };
+        if is_refusal && body.expose().len() + n > MAX_REFUSAL {
+            break;
+        }
         if body.expose().len() + n > MAX_ANSWER {
             return Err(Error::new(Status::Protocol, "the answer is larger than 1 MiB").with_http_status(status));
         }
@@ -250,9 +263,7 @@ fn describe(error: ureq::Error) -> Error {
         ureq::Error::HostNotFound => {
             Error::new(Status::Connect, "the host name is not known; check the host in the config")
         }
-        ureq::Error::ConnectProxyFailed(why) => {
-            Error::new(Status::Connect, format!("the proxy refused: {}", crate::redact::clean(&why, &[], 60)))
-        }
+        ureq::Error::ConnectProxyFailed(why) => Error::new(Status::Connect, proxy_text(&why)),
         ureq::Error::InvalidProxyUrl => Error::new(Status::Config, "the proxy's URL can't be used"),
         ureq::Error::Io(e) => describe_io(&e),
         ureq::Error::Other(e) => match e.downcast::<Error>() {
@@ -280,6 +291,18 @@ fn describe_io(error: &std::io::Error) -> Error {
         // The operating system's own words hold no input of ours.
         _ if error.raw_os_error().is_some() => Error::new(Status::Connect, error.to_string()),
         _ => Error::new(Status::Connect, "the host name could not be resolved, or the connection failed"),
+    }
+}
+
+/// The HTTP client tells no more than a text with the status in it.
+fn proxy_text(why: &str) -> &'static str {
+    match why.split(|c: char| !c.is_ascii_digit()).find(|digits| digits.len() == 3) {
+        // The second is not by the book, but said by some of the wrong password.
+        Some("407" | "401") => "the proxy wants a user name and password, or others than it got; see \"proxy\"",
+        Some("403") => "the proxy does not let us through to this host (HTTP 403); ask its operator, or set no_proxy",
+        Some("502" | "503" | "504") => "the proxy does not reach this host (HTTP 502, 503 or 504); try again later",
+        Some(_) => "the proxy refused; see \"proxy\" and https_proxy",
+        None => "the proxy gave no answer that is one; is it a proxy? see \"proxy\" and https_proxy",
     }
 }
 

@@ -11,6 +11,7 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver as UreqResolver}
 use ureq::unversioned::transport::NextTimeout;
 
 use crate::endpoint::bare_host;
+use crate::error::{Error, Status};
 
 /// The HTTP client's way to `addresses`.
 #[derive(Debug)]
@@ -27,7 +28,11 @@ impl UreqResolver for Resolver {
         let found = addresses(bare_host(uri), port, *timeout.after).map_err(|failure| match failure {
             Unresolved::Unknown => ureq::Error::HostNotFound,
             Unresolved::TooLate => ureq::Error::Timeout(timeout.reason),
-            Unresolved::NoThread(error) => error.into(),
+            // As an I/O error it would pass for a timeout.
+            Unresolved::NoThread(error) => ureq::Error::Other(Box::new(Error::new(
+                Status::Connect,
+                format!("no thread can be started to look up the host name: {error}"),
+            ))),
         })?;
         let mut addresses = self.empty();
         // As many as the fixed array holds.

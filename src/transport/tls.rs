@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::Resumption;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{AlertDescription, CertificateError, CipherSuite, ClientConfig, RootCertStore};
 
@@ -40,8 +40,9 @@ pub(crate) fn client_config(trust: &Trust) -> Result<ClientConfig> {
         (Some(cert), Some(key)) => {
             let chain = CertificateDer::pem_file_iter(cert)
                 .and_then(Iterator::collect)
-                .map_err(|_| unusable("client_cert_file", cert))?;
-            let key_der = PrivateKeyDer::from_pem_file(key).map_err(|_| unusable("client_key_file", key))?;
+                .map_err(|error| unreadable("client_cert_file", cert, &error))?;
+            let key_der =
+                PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable("client_key_file", key, &error))?;
             builder.with_client_auth_cert(chain, key_der).map_err(|_| unusable("client_key_file", key))?
         }
         _ => builder.with_no_client_auth(),
@@ -61,19 +62,13 @@ fn is_chacha20(suite: CipherSuite) -> bool {
 }
 
 fn from_ca_file(file: &Path) -> Result<RootCertStore> {
-    let found = rustls_native_certs::load_certs_from_paths(Some(file), None);
-    let roots = anchors(found.certs);
-    if roots.is_empty() {
-        return Err(unusable("ca_file", file));
-    }
-    Ok(roots)
+    let roots = load(Some(file), None)?;
+    if roots.is_empty() { Err(unusable("ca_file", file)) } else { Ok(roots) }
 }
 
 fn from_system(trust: &Trust) -> Result<RootCertStore> {
-    let load =
-        |file: Option<&Path>, dir: Option<&Path>| anchors(rustls_native_certs::load_certs_from_paths(file, dir).certs);
     if trust.ssl_cert_file.is_some() || trust.ssl_cert_dir.is_some() {
-        let roots = load(trust.ssl_cert_file.as_deref(), trust.ssl_cert_dir.as_deref());
+        let roots = load(trust.ssl_cert_file.as_deref(), trust.ssl_cert_dir.as_deref())?;
         return if roots.is_empty() {
             Err(Error::new(Status::Tls, "SSL_CERT_FILE and SSL_CERT_DIR name no usable certificates"))
         } else {
@@ -82,16 +77,37 @@ fn from_system(trust: &Trust) -> Result<RootCertStore> {
     }
     let bundles = SYSTEM_BUNDLES.iter().map(Path::new).filter(|p| p.exists()).map(|p| load(Some(p), None));
     let directories = SYSTEM_DIRECTORIES.iter().map(Path::new).filter(|p| p.exists()).map(|p| load(None, Some(p)));
-    bundles.chain(directories).find(|roots| !roots.is_empty()).ok_or_else(|| {
-        Error::new(Status::Tls, "this machine has no trusted certificates; install ca-certificates or set ca_file")
+    bundles.chain(directories).find(|roots| !roots.as_ref().is_ok_and(RootCertStore::is_empty)).unwrap_or_else(|| {
+        Err(Error::new(Status::Tls, "this machine has no trusted certificates; install ca-certificates or set ca_file"))
     })
 }
 
-fn anchors(certs: Vec<CertificateDer<'static>>) -> RootCertStore {
+/// What can be used of the certificates there. An error only where it is not the files' fault.
+fn load(file: Option<&Path>, dir: Option<&Path>) -> Result<RootCertStore> {
+    let found = rustls_native_certs::load_certs_from_paths(file, dir);
     let mut roots = RootCertStore::empty();
     // System bundles hold a few that can't be used; the others count.
-    roots.add_parsable_certificates(certs);
-    roots
+    roots.add_parsable_certificates(found.certs);
+    let shortage = found.errors.iter().find_map(|error| match &error.kind {
+        rustls_native_certs::ErrorKind::Io { inner, .. } => shortage(inner),
+        rustls_native_certs::ErrorKind::Pem(pem::Error::Io(inner)) => shortage(inner),
+        _ => None,
+    });
+    match shortage {
+        Some(error) if roots.is_empty() => Err(error),
+        _ => Ok(roots),
+    }
+}
+
+/// No file can be opened for now: that says nothing about the config, and passes.
+fn shortage(error: &std::io::Error) -> Option<Error> {
+    let is_one = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
+    is_one.then(|| Error::new(Status::Connect, format!("the certificates can't be read: {error}")))
+}
+
+fn unreadable(key: &str, file: &Path, error: &pem::Error) -> Error {
+    let shortage = if let pem::Error::Io(error) = error { shortage(error) } else { None };
+    shortage.unwrap_or_else(|| unusable(key, file))
 }
 
 fn unusable(key: &str, file: &Path) -> Error {
@@ -124,7 +140,12 @@ pub(crate) fn describe(error: &rustls::Error) -> Error {
             _ => "the server's certificate is not valid",
         },
         rustls::Error::NoCertificatesPresented => "the server sent no certificate",
-        rustls::Error::PeerIncompatible(_) => "the server speaks no TLS 1.2 or 1.3 that we can use",
+        rustls::Error::PeerIncompatible(_)
+        | rustls::Error::AlertReceived(
+            AlertDescription::ProtocolVersion
+            | AlertDescription::HandshakeFailure
+            | AlertDescription::InsufficientSecurity,
+        ) => "the server speaks no TLS 1.2 or 1.3 that we can use",
         rustls::Error::InvalidMessage(_) => "the server does not speak TLS on this port; is it http://?",
         rustls::Error::AlertReceived(
             AlertDescription::CertificateRequired

@@ -322,6 +322,15 @@ pub(super) fn store_error(message: impl Into<String>) -> Error {
     Error::new(Status::Store, message)
 }
 
+/// Whether the same may work a while later, with nothing done about it by the caller.
+fn may_pass(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::TimedOut)
+        || is_gone(error)
+        || [Errno::EMFILE, Errno::ENFILE, Errno::EIO]
+            .iter()
+            .any(|passing| error.raw_os_error() == Some(*passing as i32))
+}
+
 /// An error of the operating system, and what to do about it.
 pub(super) fn failed(action: &str, path: &Path, error: &io::Error) -> Error {
     let advice = match error.kind() {
@@ -334,5 +343,6 @@ pub(super) fn failed(action: &str, path: &Path, error: &io::Error) -> Error {
         }
         _ => "see to it that the session store can be read and written",
     };
-    store_error(format!("can't {action} {}: {error}; {advice}", path.display()))
+    let said = store_error(format!("can't {action} {}: {error}; {advice}", path.display()));
+    if may_pass(error) { said.retryable() } else { said }
 }

@@ -67,7 +67,7 @@ impl Leased {
                 return Ok(None);
             };
             let text = self.directory().read(&self.directory().file(&names::record(number)))?;
-            let record = text.map(|(text, _)| self.base.codec.read(text.expose())).transpose()?;
+            let record = text.map(|(text, _)| self.base.read(&text)).transpose()?;
             let noted = match record {
                 Some(record) if record.version.generation > number => {
                     self.raise(number, record.version.generation)?;

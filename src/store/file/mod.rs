@@ -217,7 +217,7 @@ impl FileStore {
         let single = directory.read(&directory.file(""))?;
         let is_leased = !Listing::of(&directory.suffixes()?).records.is_empty();
         if let Some((text, _)) = &single {
-            self.base.codec.read(text.expose())?;
+            self.base.read(text)?;
         }
         let others = if method == Method::Flock { is_leased } else { single.is_some() };
         if others {
@@ -343,6 +343,11 @@ impl Base {
     /// The lock that this process holds: not one that it was born with.
     fn held(&self) -> Option<Arc<Held>> {
         self.held.load_full().filter(|held| held.mark == ProcessMark::current())
+    }
+
+    /// The record that a file of this store holds.
+    fn read(&self, text: &SecretBytes) -> Result<Record> {
+        self.codec.read(text.expose()).map_err(|error| error.in_context(&self.path().display().to_string()))
     }
 
     /// A file with `text` in it: the one that was reserved, if there is one, else at `path`.

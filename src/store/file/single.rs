@@ -38,7 +38,7 @@ impl Single {
         let Some((text, _)) = self.base.directory.read(&self.base.path())? else {
             return Ok(None);
         };
-        self.base.codec.read(text.expose()).map(Arc::new).map(Some)
+        self.base.read(&text).map(Arc::new).map(Some)
     }
 
     pub(super) fn lock(&self, wait_until: Option<Instant>) -> Result<Option<Arc<dyn Lock>>> {

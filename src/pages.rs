@@ -1,111 +1,67 @@
 //! Memory for secrets: pages of their own, which core dumps leave out, and which are wiped before they go.
-//!
-//! Beside `ffi` this is the only place with unsafe code: neither the standard library nor a dependency has such memory.
-#![allow(unsafe_code)]
+#![forbid(unsafe_code)]
 
-use std::ffi::c_void;
 use std::fmt;
-use std::ptr::NonNull;
 
+use memmap2::MmapMut;
 use zeroize::Zeroize;
 
 /// A buffer of a fixed capacity, filled from its beginning. Without a capacity it takes no memory.
 pub(crate) struct Pages {
-    /// Of a mapping of `capacity` bytes that is only ours; dangling if there are none.
-    base: NonNull<u8>,
-    capacity: usize,
+    map: Option<MmapMut>,
     len: usize,
 }
-
-// SAFETY: the mapping belongs to this value alone, and only `&mut self` writes to it.
-unsafe impl Send for Pages {}
-// SAFETY: as above.
-unsafe impl Sync for Pages {}
 
 impl Pages {
     /// An empty buffer. None: there is not as much memory.
     pub(crate) fn with_capacity(capacity: usize) -> Option<Self> {
         if capacity == 0 {
-            return Some(Pages { base: NonNull::dangling(), capacity, len: 0 });
+            return Some(Pages { map: None, len: 0 });
         }
-        if isize::try_from(capacity).is_err() {
-            return None;
-        }
-        let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-        // SAFETY: a new mapping, at an address that the kernel picks.
-        let mapped = unsafe { libc::mmap(std::ptr::null_mut(), capacity, access, kind, -1, 0) };
-        if mapped == libc::MAP_FAILED {
-            return None;
-        }
-        let base = NonNull::new(mapped.cast::<u8>())?;
+        let map = MmapMut::map_anon(capacity).ok()?;
         // A kernel that does not know this still keeps the secret as well as any other memory.
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        // SAFETY: all of the mapping that was just made, and nothing else.
-        unsafe {
-            libc::madvise(mapped, capacity, libc::MADV_DONTDUMP);
-        }
-        Some(Pages { base, capacity, len: 0 })
+        #[cfg(target_os = "linux")]
+        let _ = map.advise(memmap2::Advice::DontDump);
+        Some(Pages { map: Some(map), len: 0 })
     }
 
     /// How many bytes have room.
     pub(crate) fn capacity(&self) -> usize {
-        self.capacity
+        self.map.as_ref().map_or(0, |map| map.len())
     }
 
     /// Appends `more`; false, and nothing happens, if it has no room.
     pub(crate) fn push(&mut self, more: &[u8]) -> bool {
-        if more.len() > self.capacity - self.len {
-            return false;
+        if more.is_empty() {
+            return true;
         }
-        // SAFETY: there is room for as many bytes behind the first `len`; `more` is not within, since it is borrowed.
-        unsafe { self.base.add(self.len).copy_from_nonoverlapping(NonNull::from(more).cast(), more.len()) };
-        self.len += more.len();
+        let end = self.len.saturating_add(more.len());
+        match self.map.as_mut().and_then(|map| map.get_mut(self.len..end)) {
+            Some(room) => room.copy_from_slice(more),
+            None => return false,
+        }
+        self.len = end;
         true
     }
 
     /// What was appended.
     #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
-        // SAFETY: the first `len` bytes are ours and written.
-        unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.len) }
+        self.map.as_ref().and_then(|map| map.get(..self.len)).unwrap_or_default()
     }
 }
 
 impl Drop for Pages {
     fn drop(&mut self) {
-        if self.capacity == 0 {
-            return;
+        if let Some(used) = self.map.as_mut().and_then(|map| map.get_mut(..self.len)) {
+            used.zeroize();
         }
-        // SAFETY: the first `len` bytes are ours and written, and nobody else looks at them any more.
-        unsafe { std::slice::from_raw_parts_mut(self.base.as_ptr(), self.len) }.zeroize();
-        // SAFETY: exactly the mapping that was made, which nobody uses any more.
-        unsafe { libc::munmap(self.base.as_ptr().cast::<c_void>(), self.capacity) };
     }
 }
 
 impl fmt::Debug for Pages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[{} redacted bytes]", self.len)
-    }
-}
-
-/// Text in such pages.
-#[derive(Debug)]
-pub(crate) struct Text(Pages);
-
-impl Text {
-    /// The parts, one after the other. None: there is not as much memory.
-    pub(crate) fn concat(parts: &[&str]) -> Option<Self> {
-        let len = parts.iter().try_fold(0usize, |sum, part| sum.checked_add(part.len()))?;
-        let mut pages = Pages::with_capacity(len)?;
-        parts.iter().all(|part| pages.push(part.as_bytes())).then_some(Text(pages))
-    }
-
-    /// The text.
-    #[inline]
-    pub(crate) fn as_str(&self) -> &str {
-        // SAFETY: made of whole strings, and never changed.
-        unsafe { std::str::from_utf8_unchecked(self.0.bytes()) }
     }
 }
 
@@ -156,9 +112,9 @@ mod tests {
     }
 
     #[test]
-    fn text_is_its_parts() {
-        assert_eq!(Text::concat(&["Bearer ", "", "ü"]).unwrap().as_str(), "Bearer ü");
-        assert_eq!(Text::concat(&[]).unwrap().as_str(), "");
-        assert_eq!(format!("{:?}", Text::concat(&["canary"]).unwrap()), "Text([6 redacted bytes])");
+    fn debug_shows_nothing() {
+        let mut pages = Pages::with_capacity(6).unwrap();
+        assert!(pages.push(b"canary"));
+        assert_eq!(format!("{pages:?}"), "[6 redacted bytes]");
     }
 }

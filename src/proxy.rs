@@ -212,7 +212,8 @@ mod tests {
 
     /// Variables, a URL, and the proxy that curl 7.88 asks then, as `user:password@host:port`. Networks of IPv6
     /// addresses are not here: by its manual curl knows them, but that version does not.
-    const CASES: &[(&[(&str, &str)], &str, Option<&str>)] = &[
+    type Case = (&'static [(&'static str, &'static str)], &'static str, Option<&'static str>);
+    const CASES: &[Case] = &[
         (&[], "https://a.example", None),
         (&[("https_proxy", "http://127.0.0.1:{P}")], "https://a.example", Some("@127.0.0.1:{P}")),
         (&[("HTTPS_PROXY", "http://127.0.0.1:{P}")], "https://a.example", Some("@127.0.0.1:{P}")),

@@ -106,9 +106,14 @@ impl Tokens {
     }
 
     /// `Bearer <token>`.
-    #[inline]
     pub(crate) fn bearer(&self) -> Option<&str> {
         self.bearer.as_ref().map(Secret::expose)
+    }
+
+    /// The same, without a look at what it holds.
+    #[inline]
+    pub(crate) fn bearer_bytes(&self) -> Option<&[u8]> {
+        self.bearer.as_ref().map(Secret::expose_bytes)
     }
 
     /// The access token.

@@ -5,11 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::error::{Error, Result, Status};
-use crate::pages::{Pages, Text};
+use crate::pages::Pages;
 
 /// A password, token or key. A copy of it is the same memory.
 #[derive(Clone)]
-pub struct Secret(Arc<Text>);
+pub struct Secret(Arc<Pages>);
 
 impl Secret {
     /// A copy of `text`.
@@ -19,19 +19,29 @@ impl Secret {
 
     /// The parts, one after the other.
     pub fn concat(parts: &[&str]) -> Result<Self> {
-        Text::concat(parts).map(|text| Secret(Arc::new(text))).ok_or_else(out_of_memory)
+        let len = parts.iter().fold(0usize, |sum, part| sum.saturating_add(part.len()));
+        let mut pages = Pages::with_capacity(len).ok_or_else(out_of_memory)?;
+        let is_complete = parts.iter().all(|part| pages.push(part.as_bytes()));
+        debug_assert!(is_complete);
+        Ok(Secret(Arc::new(pages)))
     }
 
     /// The text itself.
-    #[inline]
     pub fn expose(&self) -> &str {
-        self.0.as_str()
+        // It is made of whole strings.
+        std::str::from_utf8(self.expose_bytes()).unwrap_or_default()
+    }
+
+    /// Its bytes.
+    #[inline]
+    pub fn expose_bytes(&self) -> &[u8] {
+        self.0.bytes()
     }
 }
 
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
-        self.expose() == other.expose()
+        self.expose_bytes() == other.expose_bytes()
     }
 }
 

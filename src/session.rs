@@ -83,9 +83,14 @@ pub struct Current(Guard<Arc<Grant>>);
 
 impl Current {
     /// `Bearer <token>`, for an Authorization header.
-    #[inline]
     pub fn bearer(&self) -> Result<&str> {
         self.0.record.tokens.bearer().ok_or_else(no_token)
+    }
+
+    /// The same, as it is copied in front of every request.
+    #[inline]
+    pub(crate) fn bearer_bytes(&self) -> Option<&[u8]> {
+        self.0.record.tokens.bearer_bytes()
     }
 
     /// When this token expires: Unix seconds, rounded down; 0 when the token does not say.

@@ -74,7 +74,7 @@ impl TextOut {
         let buf = self.buf.map_or(std::ptr::null_mut(), |buf| buf.as_ptr().cast());
         // SAFETY: whoever made this promised that the pointers are good.
         unsafe {
-            if write_if_it_fits(text, buf, self.buf_size, out_size) {
+            if write_if_it_fits(text.as_bytes(), buf, self.buf_size, out_size) {
                 return Ok(());
             }
             if !out_size.is_null() {
@@ -87,7 +87,7 @@ impl TextOut {
 
 /// Writes `text`, a NUL, and the size if it is asked for; touches nothing when there is too little room.
 #[inline]
-pub(super) unsafe fn write_if_it_fits(text: &str, buf: *mut c_char, buf_size: usize, out_size: *mut usize) -> bool {
+pub(super) unsafe fn write_if_it_fits(text: &[u8], buf: *mut c_char, buf_size: usize, out_size: *mut usize) -> bool {
     if buf.is_null() || text.len() >= buf_size {
         return false;
     }

@@ -51,7 +51,7 @@ pub unsafe extern "C" fn gc_auth_bearer(
         last_error::clear();
         if let Some(auth) = auth.as_ref()
             && let Some(current) = auth.session.bearer_at(coarse_unix_s())
-            && let Ok(bearer) = current.bearer()
+            && let Some(bearer) = current.bearer_bytes()
             && write_if_it_fits(bearer, buf, buf_size, out_size)
         {
             if !out_expires_at.is_null() {

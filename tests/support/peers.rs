@@ -247,11 +247,13 @@ impl Nginx {
     }
 }
 
+/// What was asked for, and the first bytes that went through.
+type Seen = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
+
 /// A CONNECT proxy that knows one more name than others: what is for [`NAME`] goes to this machine.
 pub struct NamingProxy {
     pub address: SocketAddr,
-    /// What was asked for, and the first bytes that went through.
-    seen: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    seen: Seen,
 }
 
 impl NamingProxy {

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use once_cell::race::OnceBox;
 
@@ -15,11 +15,10 @@ use crate::token::{self, Payload};
 
 /// The current token of a handle.
 pub(crate) struct Grant {
-    /// Up to this second, read coarsely, the token is handed out without another look. In the past once it is
-    /// rejected.
-    hot_until_s: AtomicI64,
-    /// And from this one on.
+    /// From this second on, read coarsely, the token is handed out without another look,
     hot_from_s: i64,
+    /// for so many seconds: none once it is rejected.
+    hot_for_s: AtomicU64,
     is_rejected: AtomicBool,
     pub(crate) record: Arc<Record>,
     pub(crate) schedule: Schedule,
@@ -36,10 +35,11 @@ impl Grant {
         if record.origin != Origin::Given && record.author == Author::here() {
             schedule = schedule.since(record.received);
         }
-        let hot_until_s = if record.tokens.bearer().is_some() { schedule.hot_until_s() } else { i64::MIN };
+        let (hot_from_s, hot_until_s) = (schedule.hot_from_s(), schedule.hot_until_s());
+        let is_ever_hot = record.tokens.bearer_bytes().is_some() && hot_until_s > hot_from_s;
         Grant {
-            hot_until_s: AtomicI64::new(hot_until_s),
-            hot_from_s: schedule.hot_from_s(),
+            hot_from_s,
+            hot_for_s: AtomicU64::new(if is_ever_hot { hot_until_s.abs_diff(hot_from_s) } else { 0 }),
             is_rejected: AtomicBool::new(false),
             record,
             schedule,
@@ -51,12 +51,13 @@ impl Grant {
     /// Whether the token can be handed out at this second without another look.
     #[inline]
     pub(crate) fn is_hot(&self, coarse_s: i64) -> bool {
-        coarse_s < self.hot_until_s.load(Ordering::Acquire) && coarse_s >= self.hot_from_s
+        // One comparison for both ends: what lies before wraps around to what is very far.
+        (coarse_s.wrapping_sub(self.hot_from_s) as u64) < self.hot_for_s.load(Ordering::Acquire)
     }
 
     /// Not to be handed out without another look.
     pub(crate) fn cool(&self) {
-        self.hot_until_s.store(i64::MIN, Ordering::Release);
+        self.hot_for_s.store(0, Ordering::Release);
     }
 
     /// The server turned the token away.

@@ -19,7 +19,7 @@ PKGCONFIGDIR := $(LIBDIR)/pkgconfig
 INSTALLED := $(addprefix $(DESTDIR), $(LIBDIR)/libgcauth.so.$(VERSION) $(LIBDIR)/libgcauth.so.$(SOVERSION) \
     $(LIBDIR)/libgcauth.so $(LIBDIR)/libgcauth.a $(INCLUDEDIR)/gcauth.h $(PKGCONFIGDIR)/gcauth.pc)
 
-.PHONY: all help library check-header header demo test soak bench fuzz install uninstall clean
+.PHONY: all help library check-header header demo test sanitize soak bench fuzz install uninstall clean
 
 all: library check-header ## build the library and check the header (what `make` does)
 	@echo "$(RELEASE)/libgcauth.so and .a are ready, the header is include/gcauth.h"
@@ -54,6 +54,10 @@ demo: ## log in, renew, switch project and send a request, in C, at a local HTTP
 test: ## run all tests
 	@scripts/setup test
 	@scripts/test
+
+sanitize: ## run C tests under the address and the thread sanitizer
+	@scripts/setup sanitize
+	@scripts/sanitize
 
 bench: ## measure
 	@scripts/setup bench

@@ -1,5 +1,6 @@
-# In `uses`: the session is closed. The bits below count the calls that are under way.
+# In `uses`: the session is closed; the handle is freed. The bits below count the calls that are under way.
 const CLOSED = 1 << 62
+const FREED = 1 << 61
 
 """
     Session(; config, token, refresh_token, env)
@@ -19,11 +20,11 @@ A session can't be sent to another process as it is. Let processes share a store
 session on by [`to_json`](@ref).
 """
 mutable struct Session
-    handle::Threads.Atomic{UInt} # 0 once it is freed
+    handle::Ptr{Cvoid}
     uses::Threads.Atomic{Int}
 
     function Session(handle::Ptr{Cvoid})
-        session = new(Threads.Atomic{UInt}(UInt(handle)), Threads.Atomic{Int}(0))
+        session = new(handle, Threads.Atomic{Int}(0))
         return finalizer(close, session)
     end
 end
@@ -69,12 +70,13 @@ function Base.close(session::Session)
     return
 end
 
-Base.isopen(session::Session) = session.handle[] != 0 && session.uses[] < CLOSED
+# NULL is what serialization makes of a pointer.
+Base.isopen(session::Session) = session.handle != C_NULL && session.uses[] < FREED
 
 # Once the session is closed, whoever finds no call under way comes here: perhaps several do, and one frees.
 function free(session::Session)
-    handle = Ptr{Cvoid}(Threads.atomic_xchg!(session.handle, UInt(0)))
-    handle == C_NULL || ccall(ADDRESSES.gc_auth_free[], Cvoid, (Ptr{Cvoid},), handle)
+    Threads.atomic_or!(session.uses, FREED) & FREED == 0 || return
+    ccall(ADDRESSES.gc_auth_free[], Cvoid, (Ptr{Cvoid},), session.handle)
     return
 end
 
@@ -82,8 +84,8 @@ end
 @inline function with_handle(f, session::Session)
     uses = Threads.atomic_add!(session.uses, 1)
     try
-        handle = Ptr{Cvoid}(session.handle[])
-        return uses < CLOSED && handle != C_NULL ? f(handle) : InvalidArgument("the session is closed")
+        open = uses < FREED && session.handle != C_NULL
+        return open ? f(session.handle) : InvalidArgument("the session is closed")
     finally
         Threads.atomic_sub!(session.uses, 1) == CLOSED + 1 && free(session)
     end

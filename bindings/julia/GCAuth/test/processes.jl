@@ -1,15 +1,15 @@
 # What takes a process of its own.
 
-# Standard output of Julia code in a process of its own; a failure of it is a failure of the test.
+# Standard output of Julia code in a process of its own; a failure of that is a failure of the test.
 function output_of(code, environment...; arguments = String[])
-    output = IOBuffer()
-    process = run(pipeline(ignorestatus(addenv_(julia("-e", code, arguments...), environment)); stdout = output))
+    output, errors = IOBuffer(), IOBuffer()
+    # addenv() is of Julia 1.6.
+    command = setenv(julia("-e", code, arguments...), merge(Dict(ENV), Dict(environment)))
+    process = run(pipeline(ignorestatus(command); stdout = output, stderr = errors))
+    success(process) || @error "a process failed" output = String(take!(errors))
     @test success(process)
     return String(take!(output))
 end
-
-# addenv() is of Julia 1.6.
-addenv_(command, environment) = setenv(command, merge(Dict(ENV), Dict(environment)))
 
 @testset "processes" begin
     reset_sandbox()
@@ -81,7 +81,8 @@ addenv_(command, environment) = setenv(command, merge(Dict(ENV), Dict(environmen
             println("logged in: ", startswith(bearer(session), "Bearer "))
             """
         # A terminal, on which everything that is echoed would show. Prompts are flushed after echo is off.
-        terminal = open(`script --quiet --return --echo always --command $(Base.shell_escape(julia("-e", code))) /dev/null`, "r+")
+        command = Base.shell_escape(julia("-e", code))
+        terminal = open(`script --quiet --return --echo always --command $command /dev/null`, "r+")
         shown = readuntil(terminal, "Password of ada: "; keep = true)
         @test endswith(shown, "Password of ada: ")
         println(terminal, PASSWORD)

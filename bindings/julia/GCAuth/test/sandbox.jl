@@ -66,5 +66,5 @@ function jwt(payload)
     return string(encode("""{"alg":"RS256"}"""), ".", encode(payload), ".", encode("signature"))
 end
 
-# Julia, with this package.
-julia(arguments...) = `$(Base.julia_cmd()) --startup-file=no --project=$PACKAGE $arguments`
+# Another Julia, in the environment of this one.
+julia(arguments...) = `$(Base.julia_cmd()) --startup-file=no --project=$(Base.active_project()) $arguments`

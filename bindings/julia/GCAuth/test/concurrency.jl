@@ -104,7 +104,7 @@ isfreed(session) = session.uses[] == GCAuth.CLOSED | GCAuth.FREED
 
     @testset "the collector does not wait for the server" begin
         reset_sandbox()
-        session = Session(config = sandbox_config(""","timeout_ms":600000"""))
+        session = Session(config = sandbox_config(""","timeout_ms":120000"""))
         control("POST", "faults", """{"on":"login","do":{"hold":{"at":"before-processing"}}}""")
         collected = Ref(false)
         # Static, so that the two are sure to be on two threads.

@@ -98,7 +98,7 @@ const NO_STATUS = Int32(-1)
 
 for (type, kind, doc) in (
     ((type, kind, "`$name` of gcauth.h, see [`GCAuthError`](@ref).") for (name, _, type, kind) in STATUSES)...,
-    (:UnknownStatus, :GCAuthError, "A status that this version of the package does not know, see [`GCAuthError`](@ref)."),
+    (:UnknownStatus, :GCAuthError, "A status that this package does not know, see [`GCAuthError`](@ref)."),
     (:LibraryError, :GCAuthError, "libgcauth can't be loaded; `status` is -1. See [`GCAuthError`](@ref)."),
 )
     @eval begin

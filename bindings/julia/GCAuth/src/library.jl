@@ -46,8 +46,8 @@ function load()
         end
         for name in FUNCTIONS
             address = Libdl.dlsym(library, name; throw_error = false)
-            address === nothing &&
-                throw(LibraryError("$(Libdl.dlpath(library)) has no $name, so it is no libgcauth, or too old a one; $advice"))
+            address === nothing && throw(LibraryError(
+                "$(Libdl.dlpath(library)) has no $name, so it is no libgcauth, or too old a one; $advice"))
             ADDRESSES[name][] = address
         end
         LOADED[] = true

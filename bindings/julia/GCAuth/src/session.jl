@@ -8,13 +8,13 @@ const FREED = 1 << 61
 
 A login and its tokens. Makes no request, so it does not tell whether tokens are any good.
 
-- `config`: a JSON object as text (not a file's name); the keys stand in libgcauth's README. Without it: the file that the
-  environment variable `GCAUTH_CONFIG` names, or else the built-in defaults.
+- `config`: a JSON object as text (not a file's name); the keys stand in libgcauth's README. Without it: the file that
+  the environment variable `GCAUTH_CONFIG` names, or else the built-in defaults.
 - `token`, `refresh_token`: tokens from elsewhere. With a shared store they only seed an empty one.
 - `env`: which of the config's environments to use. Without it: the config's own choice.
 
-The session is freed, and its secrets are wiped, when it is closed by `close(session)`, at the end of `f(session)`, or by
-the garbage collector. Closing while calls are under way is fine: they end as they would, and the last one frees.
+The session is freed, and its secrets are wiped, when it is closed by `close(session)`, at the end of `f(session)`, or
+by the garbage collector. Closing while calls are under way is fine: they end as they would, and the last one frees.
 
 A session can't be sent to another process as it is. Let processes share a store (config key `store`), or hand the
 session on by [`to_json`](@ref).
@@ -44,8 +44,8 @@ end
 """
     from_json(json; config) -> Session
 
-A session of what [`to_json`](@ref) wrote. The config's environment and host must be those of `json`. Only one of the two
-processes may go on with the session, unless they share a store: refresh tokens are good for one use.
+A session of what [`to_json`](@ref) wrote. The config's environment and host must be those of `json`. Only one of the
+two processes may go on with the session, unless they share a store: refresh tokens are good for one use.
 """
 function from_json(json::AbstractString; config::Text = nothing)
     load()
@@ -132,10 +132,14 @@ function login!(session::Session, username::AbstractString, organization::Abstra
     end
     secret = c_secret(password)
     # Base's conversion of a SecretBuffer does not keep it alive.
-    GC.@preserve secret checked(session) do handle
-        @status gc_auth_login(handle::Ptr{Cvoid}, c_string("username", username)::Cstring, secret::Cstring,
-                              c_string("organization", organization)::Cstring, c_string("project", project)::Cstring)
+    GC.@preserve secret begin
+        checked(session) do handle
+            @status gc_auth_login(handle::Ptr{Cvoid}, c_string("username", username)::Cstring, secret::Cstring,
+                                  c_string("organization", organization)::Cstring,
+                                  c_string("project", project)::Cstring)
+        end
     end
+    return session
 end
 
 function ask_password(username)
@@ -183,8 +187,8 @@ bearer(session::Session) = bearer_until(session)[1]
 """
     expires_at(session) -> Union{Int64,Nothing}
 
-When the token that [`bearer`](@ref) gives now expires, in Unix seconds as of `time()`, or `nothing` if the token does not
-say. Renews, waits and fails as `bearer` does.
+When the token that [`bearer`](@ref) gives now expires, in Unix seconds as of `time()`, or `nothing` if the token does
+not say. Renews, waits and fails as `bearer` does.
 """
 function expires_at(session::Session)
     seconds = bearer_until(session)[2]
@@ -225,9 +229,9 @@ auth_header(session::Session) = "Authorization" => bearer(session)
 """
     report_rejected!(session, bearer) -> session
 
-Tells the session that a server answered 401 to this bearer, which is what [`bearer`](@ref) or [`auth_header`](@ref) gave.
-If it is still the current one, the next `bearer` renews; any number of reports of the same token cause one renewal. If the
-same bearer comes back, the server that could renew it is out of reach: don't report it again in a loop.
+Tells the session that a server answered 401 to this bearer, which is what [`bearer`](@ref) or [`auth_header`](@ref)
+gave. If it is still the current one, the next `bearer` renews; any number of reports of the same token cause one
+renewal. If the same bearer comes back, the server that could renew it is out of reach: don't report it again in a loop.
 """
 function report_rejected!(session::Session, bearer::AbstractString)
     checked(session) do handle
@@ -380,7 +384,7 @@ host(session::Session) = text_out(session) do handle, buffer, size, needed
     @status gc_auth_host(handle::Ptr{Cvoid}, buffer::Ptr{UInt8}, size::Csize_t, needed::Ptr{Csize_t})
 end
 
-# The text that `call` writes into a buffer, which is wiped. Most tokens fit at once, and larger arrays are dearer in Julia.
+# The text that `call` writes into a buffer, which is wiped. Most tokens fit at once; larger arrays are dearer in Julia.
 @inline function text_out(call, session::Session, size::Csize_t = Csize_t(1536))
     buffer = Vector{UInt8}(undef, size)
     needed = Ref{Csize_t}(0)

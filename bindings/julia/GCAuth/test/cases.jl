@@ -64,7 +64,7 @@ function outcome(case, call, text)
         value = make(case, call, text)
         return "OK", "0", "0", something(value, "-")
     catch error
-        error isa GCAuthError || rethrow()
+        error isa GCAuthError && !(error isa GCAuth.UnknownStatus) || rethrow()
         name = replace(GCAuth.status_name(error), r"^GC_AUTH_" => "")
         return name, string(error.http_status), string(Int(error.retryable)), "-"
     end

@@ -18,7 +18,8 @@ isfreed(session) = session.uses[] == GCAuth.CLOSED | GCAuth.FREED
             right || Threads.atomic_add!(mixed_up, 1)
         end
         function hammer(i)
-            down = Session(config = """{"env":"e$i","environments":{"e$i":{"host":"http://127.0.0.1:1/e$i"}},"retries":0}""")
+            nowhere = """{"host":"http://127.0.0.1:1/e$i"}"""
+            down = Session(config = """{"env":"e$i","environments":{"e$i":$nowhere},"retries":0}""")
             for round in 1:60
                 kind = (i + round) % 6
                 kind == 0 && expect(GCAuth.ConfigError, ", e$i-$round, ", () -> Session(

@@ -16,8 +16,8 @@
     @testset "nothing is shown" begin
         session = logged_in()
         secrets = [GCAuth.token(session), GCAuth.refresh_token(session)]
-        shown = [repr(session), sprint(print, session), sprint(dump, session), sprint(show, MIME("text/plain"), session),
-                 string([session]), session_info(session)]
+        shown = [repr(session), sprint(print, session), sprint(dump, session), string([session]),
+                 sprint(show, MIME("text/plain"), session), session_info(session)]
         control("POST", "faults", """{"on":"any","do":{"echo":{"code":400,"form":"text"}},"times":"forever"}""")
         for f in (() -> login!(session, USER, ORGANIZATION; password = "canary-password"), () -> refresh!(session))
             error = thrown(f)

@@ -75,7 +75,7 @@ Base.isopen(session::Session) = session.handle != C_NULL && session.uses[] < FRE
 
 # Once the session is closed, whoever finds no call under way comes here: perhaps several do, and one frees.
 function free(session::Session)
-    Threads.atomic_or!(session.uses, FREED) & FREED == 0 || return
+    Threads.atomic_or!(session.uses, FREED) & FREED == 0 && session.handle != C_NULL || return
     ccall(ADDRESSES.gc_auth_free[], Cvoid, (Ptr{Cvoid},), session.handle)
     return
 end

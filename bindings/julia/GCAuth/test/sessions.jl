@@ -159,6 +159,7 @@
         arrived = deserialize(seekstart(wire))
         @test !isopen(arrived)
         @test thrown(() -> bearer(arrived)) isa GCAuth.InvalidArgument
+        @test close(arrived) === nothing
         @test isopen(session) && startswith(bearer(session), "Bearer ")
     end
 end

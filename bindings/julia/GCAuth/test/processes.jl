@@ -77,8 +77,8 @@ end
         reset_sandbox()
         code = """
             using GCAuth
-            session = login!(Session(), "ada", "analytical-engines")
-            println("logged in: ", startswith(bearer(session), "Bearer "))
+            session = login!(Session(), "ada", "analytical-engines"; project = "genomes")
+            println("logged in: ", project_id(session))
             """
         # A terminal, on which everything that is echoed would show. Prompts are flushed after echo is off.
         command = Base.shell_escape(julia("-e", code))
@@ -87,7 +87,7 @@ end
         @test endswith(shown, "Password of ada: ")
         println(terminal, PASSWORD)
         shown *= read(terminal, String)
-        @test occursin("logged in: true", shown)
+        @test occursin("logged in: 9007199254740993", shown)
         @test !occursin(PASSWORD, shown)
 
         no_terminal = output_of("""

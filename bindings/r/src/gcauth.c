@@ -72,12 +72,13 @@ struct text {
     const char *fault; /* why it can't be used, or NULL */
 };
 
-/* In the C locale there is no text but ASCII: other bytes come from files and variables that are UTF-8, and translation
- * would make "<c3><a9>" of them. */
-static int in_c_locale(void)
+/* Whether native strings go to the library as they are. In a UTF-8 locale translation has nothing to do, and would make
+ * text of bytes that are none ("<ff>"), where the library refuses them. In the C locale other bytes than ASCII are from
+ * files and variables that are UTF-8 elsewhere. */
+static int native_is_utf8(void)
 {
     const char *codeset = nl_langinfo(CODESET);
-    return strcmp(codeset, "ANSI_X3.4-1968") == 0 || strcmp(codeset, "US-ASCII") == 0;
+    return strcmp(codeset, "UTF-8") == 0 || strcmp(codeset, "ANSI_X3.4-1968") == 0 || strcmp(codeset, "US-ASCII") == 0;
 }
 
 /* NULL, a string, or the bytes of one. R code has seen to it that it is one of them. */
@@ -97,7 +98,7 @@ static struct text text_in(SEXP value)
     } else if (TYPEOF(value) == STRSXP) {
         SEXP string = STRING_ELT(value, 0);
         cetype_t encoding = Rf_getCharCE(string);
-        if (encoding == CE_BYTES || (encoding == CE_NATIVE && in_c_locale())) {
+        if (encoding == CE_BYTES || (encoding == CE_NATIVE && native_is_utf8())) {
             text.bytes = CHAR(string);
         } else {
             text.bytes = Rf_translateCharUTF8(string);

@@ -39,7 +39,8 @@ test_that("tryCatch tells them apart", {
     reset_sandbox()
     log_in <- function(session, ...) {
         tryCatch(gc_login(session, "ada", "analytical-engines", password = "babbage"),
-                 gcauth_unauthorized = function(condition) "unauthorized", gcauth_network = function(condition) "network",
+                 gcauth_unauthorized = function(condition) "unauthorized",
+                 gcauth_network = function(condition) "network",
                  gcauth_error = function(condition) "other")
     }
     nowhere <- list(environments = list(prod = list(host = "http://127.0.0.1:1")), retries = 0)

@@ -10,6 +10,20 @@ in_children <- function(count, work) {
     })
 }
 
+note_in <- function(path) {
+    force(path)
+    function(session) file.create(path)
+}
+
+# Lets go of the variable `session` of an environment, and tells whether R has freed it.
+freed <- function(environment) {
+    marker <- tempfile()
+    reg.finalizer(get("session", environment), note_in(marker))
+    rm("session", envir = environment)
+    gc()
+    file.exists(marker)
+}
+
 test_that("with a shared store children and parent join one renewal", {
     reset_sandbox()
     directory <- tempfile("store")
@@ -17,15 +31,14 @@ test_that("with a shared store children and parent join one renewal", {
     on.exit(unlink(directory, recursive = TRUE))
     session <- ada(config_with(store = paste0("file:", file.path(directory, "session"))))
     old <- as.character(gc_bearer(session))
+    here <- environment()
     control("revoke")
     answers <- in_children(8L, function(i) {
         gc_report_rejected(session, old)
         bearer <- as.character(gc_bearer(session))
-        # What R's memory management does in a child is the child's affair.
-        session <- NULL
-        gc()
-        list(bearer = bearer, pid = Sys.getpid())
+        list(bearer = bearer, pid = Sys.getpid(), freed = freed(here))
     })
+    expect_true(all(vapply(answers, `[[`, NA, "freed")))
     bearers <- vapply(answers, `[[`, "", "bearer")
     expect_length(unique(vapply(answers, `[[`, 0L, "pid")), 8L)
     expect_length(unique(bearers), 1L)
@@ -41,6 +54,7 @@ test_that("with the memory store children use the token, but don't spend the par
     reset_sandbox()
     session <- ada()
     old <- as.character(gc_bearer(session))
+    here <- environment()
     status <- function(expression) tryCatch({
         expression
         "fine"
@@ -48,12 +62,10 @@ test_that("with the memory store children use the token, but don't spend the par
     answers <- in_children(4L, function(i) {
         seen <- c(as.character(gc_bearer(session)) == old, status(gc_refresh(session)),
                   status(gc_report_rejected(session, old)), status(gc_bearer(session)))
-        rm(session, envir = parent.env(environment()))
-        gc()
-        seen
+        c(seen, freed(here))
     })
-    for (answer in answers) expect_identical(answer, c("TRUE", "gcauth_forked", "fine", "gcauth_forked"))
-    # Children took nothing from the parent.
+    for (answer in answers) expect_identical(answer, c("TRUE", "gcauth_forked", "fine", "gcauth_forked", "TRUE"))
+    # What children freed was theirs.
     expect_identical(as.character(gc_bearer(session)), old)
     gc_refresh(session)
     expect_identical(status_of(gc_bearer(session)), 200L)

@@ -109,15 +109,30 @@ test_that("gc_send() repeats a request once after a 401, whoever sends it", {
 
 test_that("gc_send() sends a token that can't be replaced no second time", {
     reset_sandbox()
-    session <- ada()
-    control("revoke")
-    control("faults", "{\"on\":\"refresh\",\"times\":\"forever\",\"do\":{\"status\":{\"code\":503}}}")
     sent <- 0L
-    response <- tryCatch(gc_send(session, function(bearer) {
+    send <- function(bearer) {
         sent <<- sent + 1L
         status_by_curl(bearer)
-    }), gcauth_error = identity)
+    }
+    stopping <- function(bearer) httr::stop_for_status(send(bearer)$status_code)
+    # Where the server is out of reach, the same bearer comes back.
+    session <- ada(config_with(retries = 0))
+    control("revoke")
+    control("faults", "{\"on\":\"refresh\",\"times\":\"forever\",\"do\":{\"drop\":{\"at\":\"before-reading\"}}}")
+    expect_identical(gc_send(session, send)$status_code, 401L)
     expect_identical(sent, 1L)
+    # And the error that stood for the answer.
+    session <- ada(config_with(retries = 0))
+    control("revoke")
+    expect_error(gc_send(session, stopping), class = "http_401")
+    expect_identical(sent, 2L)
+    # One that answers gives an error of its own.
+    reset_sandbox()
+    session <- ada(config_with(retries = 0))
+    control("revoke")
+    control("faults", "{\"on\":\"refresh\",\"times\":\"forever\",\"do\":{\"status\":{\"code\":503}}}")
+    expect_error(gc_send(session, send), class = "gcauth_server")
+    expect_identical(sent, 3L)
     reset_sandbox()
 })
 

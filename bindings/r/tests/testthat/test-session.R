@@ -8,10 +8,11 @@ test_that("a config may be a list", {
 })
 
 test_that("numbers keep their digits", {
-    session <- gc_session("{}", token = token_of("{\"project_id\":9007199254740993,\"small\":11,\"aud\":[\"a\",\"b\"]}"))
+    payload <- "{\"project_id\":9007199254740993,\"small\":11,\"aud\":[\"a\",\"b\"]}"
+    session <- gc_session("{}", token = token_of(payload))
     expect_identical(gc_project_id(session), "9007199254740993")
     expect_identical(gc_claims(session), list(project_id = "9007199254740993", small = 11L, aud = c("a", "b")))
-    expect_identical(gc_claims(session, "json"), "{\"project_id\":9007199254740993,\"small\":11,\"aud\":[\"a\",\"b\"]}")
+    expect_identical(gc_claims(session, "json"), payload)
     expect_identical(gc_decode_jwt(session), gc_claims(session))
 })
 

@@ -20,7 +20,8 @@ test_that("text is sent as UTF-8, whatever its encoding", {
 test_that("a job in the C locale sends what stands in its environment", {
     skip_without_sandbox()
     output <- in_another_r(c("session <- gc_session()",
-                             "gc_login(session, Sys.getenv('WHO'), 'analytical-engines', password = Sys.getenv('WORD'))",
+                             "word <- Sys.getenv('WORD')",
+                             "gc_login(session, Sys.getenv('WHO'), 'analytical-engines', password = word)",
                              "cat(charToRaw(gc_claims(session)$sub) == charToRaw(Sys.getenv('WHO')), '\\n')"),
                            env = c("LC_ALL=C", paste0("WHO='", name, "'"), paste0("WORD='", secret_word, "'")))
     expect_identical(trimws(output), "TRUE TRUE TRUE TRUE")
@@ -38,7 +39,8 @@ test_that("a NUL is refused and not taken for the end", {
     nul <- as.raw(c(0x61, 0x00, 0x62))
     session <- gc_session("{}")
     expect_error(gc_session(token = nul), "token: there is a NUL inside", class = "gcauth_invalid_argument")
-    expect_error(gc_login(session, "ada", "o", password = nul), "password: there is a NUL", class = "gcauth_invalid_argument")
+    expect_error(gc_login(session, "ada", "o", password = nul), "password: there is a NUL",
+                 class = "gcauth_invalid_argument")
     expect_error(gc_decode_jwt(session, nul), "public_key: there is a NUL", class = "gcauth_key_invalid")
 })
 

@@ -1,0 +1,18 @@
+# Errors are conditions without a call: a call can hold a password that somebody wrote into it.
+gc_abort <- function(failure) {
+    name <- failure$name
+    # A status that this library's successor brought has its name from there.
+    leaf <- if (startsWith(name, "GC_AUTH_ERR_")) tolower(sub("^GC_AUTH_ERR_", "gcauth_", name))
+    classes <- c(leaf, if (failure$network) "gcauth_network", "gcauth_error", "error", "condition")
+    fields <- unclass(failure)[c("status", "name", "http_status", "retryable", "retry_after")]
+    stop(structure(c(list(message = failure$message, call = NULL), fields), class = classes))
+}
+
+# What a routine gave, or the condition that it asks for.
+gc_result <- function(result) {
+    if (inherits(result, "gcauth_failure")) gc_abort(result)
+    result
+}
+
+# An argument that can't be used; the status is the library's.
+gc_refuse <- function(...) gc_abort(.Call(C_refuse, paste0(...)))

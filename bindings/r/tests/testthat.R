@@ -1,0 +1,4 @@
+library(testthat)
+library(gcauth)
+
+test_check("gcauth")

@@ -15,6 +15,7 @@ SOVERSION := 0
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release
 DEMO := build/demo
+ARCHIVE := build/make/libgcauth.a
 PKGCONFIGDIR := $(LIBDIR)/pkgconfig
 INSTALLED := $(addprefix $(DESTDIR), $(LIBDIR)/libgcauth.so.$(VERSION) $(LIBDIR)/libgcauth.so.$(SOVERSION) \
     $(LIBDIR)/libgcauth.so $(LIBDIR)/libgcauth.a $(INCLUDEDIR)/gcauth.h $(PKGCONFIGDIR)/gcauth.pc)
@@ -22,7 +23,7 @@ INSTALLED := $(addprefix $(DESTDIR), $(LIBDIR)/libgcauth.so.$(VERSION) $(LIBDIR)
 .PHONY: all help library check-header header demo test soak bench fuzz install uninstall clean
 
 all: library check-header ## build the library and check the header (what `make` does)
-	@echo "$(RELEASE)/libgcauth.so and .a are ready, the header is include/gcauth.h"
+	@echo "$(RELEASE)/libgcauth.so and $(ARCHIVE) are ready, the header is include/gcauth.h"
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 @\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s @
@@ -30,6 +31,7 @@ help: ## list the targets
 library: ## build libgcauth.so and libgcauth.a
 	@scripts/setup build
 	$(CARGO) build --locked --release -p gcauth
+	scripts/static-archive $(RELEASE)/libgcauth.a $(ARCHIVE)
 
 check-header: ## compile the header by itself, in each standard of C and C++ that it is for
 	@tests/artefacts/header.sh
@@ -67,16 +69,16 @@ fuzz: ## run each fuzz target for a minute (FUZZ_SECONDS)
 	@scripts/setup fuzz
 	@scripts/fuzz $(FUZZ_SECONDS)
 
-$(RELEASE)/libgcauth.so $(RELEASE)/libgcauth.a:
+$(RELEASE)/libgcauth.so $(ARCHIVE):
 	$(MAKE) library
 
 # What is built is installed as it is, so that `sudo make install` needs no Rust.
-install: $(RELEASE)/libgcauth.so $(RELEASE)/libgcauth.a ## install below PREFIX (/usr/local), staged in DESTDIR
+install: $(RELEASE)/libgcauth.so $(ARCHIVE) ## install below PREFIX (/usr/local), staged in DESTDIR
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(PKGCONFIGDIR)
 	$(INSTALL) -m 755 $(RELEASE)/libgcauth.so $(DESTDIR)$(LIBDIR)/libgcauth.so.$(VERSION)
 	ln -sf libgcauth.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libgcauth.so.$(SOVERSION)
 	ln -sf libgcauth.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libgcauth.so
-	$(INSTALL) -m 644 $(RELEASE)/libgcauth.a $(DESTDIR)$(LIBDIR)/libgcauth.a
+	$(INSTALL) -m 644 $(ARCHIVE) $(DESTDIR)$(LIBDIR)/libgcauth.a
 	$(INSTALL) -m 644 include/gcauth.h $(DESTDIR)$(INCLUDEDIR)/gcauth.h
 	scripts/pkg-config-file $(VERSION) $(PKGCONFIGDIR) $(INCLUDEDIR) >$(DESTDIR)$(PKGCONFIGDIR)/gcauth.pc
 	chmod 644 $(DESTDIR)$(PKGCONFIGDIR)/gcauth.pc

@@ -37,7 +37,7 @@ add_custom_target(
   COMMAND "${CMAKE_COMMAND}" -E create_symlink "libgcauth.so.${PROJECT_VERSION}"
           "${GCAUTH_LIBRARY_DIR}/libgcauth.so.${GCAUTH_SOVERSION}"
   COMMAND "${CMAKE_COMMAND}" -E create_symlink "libgcauth.so.${GCAUTH_SOVERSION}" "${GCAUTH_LIBRARY_DIR}/libgcauth.so"
-  COMMAND "${CMAKE_COMMAND}" -E copy_if_different "${GCAUTH_RELEASE_DIR}/libgcauth.a"
+  COMMAND "${PROJECT_SOURCE_DIR}/scripts/static-archive" "${GCAUTH_RELEASE_DIR}/libgcauth.a"
           "${GCAUTH_LIBRARY_DIR}/libgcauth.a"
   WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
   BYPRODUCTS "${GCAUTH_SHARED_FILE}" "${GCAUTH_LIBRARY_DIR}/libgcauth.so.${GCAUTH_SOVERSION}"

@@ -40,18 +40,18 @@ function(gcauth_add_test_beside_sandbox test)
                                           ENVIRONMENT "${arg_ENVIRONMENT}")
 endfunction()
 
-# gcauth_add_example_test(<test> <target> EXPECTED <file> [FAULT <JSON>] [ARGS <argument...>]
+# gcauth_add_example_test(<test> <target> EXPECTED <file> [NO_VALGRIND] [FAULT <JSON>] [ARGS <argument...>]
 #                         [SANDBOX <fixture>] [OPTIONS <sandbox option...>])
 #
-# The test example.<test>, and its twin example.<test>.valgrind: an example prints what the file says. FAULT is ordered
+# The test example.<test>, and its twin example.<test>.valgrind unless told otherwise: an example prints what the file says. FAULT is ordered
 # from the sandbox first. @GCAUTH_SANDBOX_HTTPS@ in an argument stands for the sandbox's base URL.
 function(gcauth_add_example_test test target)
-  cmake_parse_arguments(PARSE_ARGV 2 arg "" "SANDBOX;EXPECTED;FAULT" "ARGS;OPTIONS")
+  cmake_parse_arguments(PARSE_ARGV 2 arg "NO_VALGRIND" "SANDBOX;EXPECTED;FAULT" "ARGS;OPTIONS")
   set(common SANDBOX "${arg_SANDBOX}" OPTIONS ${arg_OPTIONS} ENVIRONMENT "GCAUTH_PASSWORD=lovelace" "FAULT=${arg_FAULT}")
   set(compare "${PROJECT_SOURCE_DIR}/examples/c/expected/compare" "${CMAKE_CURRENT_SOURCE_DIR}/${arg_EXPECTED}")
   set(command $<TARGET_FILE:${target}> ${arg_ARGS})
   gcauth_add_test_beside_sandbox(example.${test} COMMAND ${compare} ${command} ${common})
-  if(GCAUTH_VALGRIND)
+  if(GCAUTH_VALGRIND AND NOT arg_NO_VALGRIND)
     gcauth_add_test_beside_sandbox(example.${test}.valgrind
                                    COMMAND ${compare} ${GCAUTH_VALGRIND_COMMAND} ${command} ${common})
   endif()

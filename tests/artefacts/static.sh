@@ -14,7 +14,7 @@ cc -E -P -Iinclude include/gcauth.h | grep -o 'gc_auth_[a-z0-9_]*(' | tr -d '(' 
 readelf --symbols --wide "$archive" | awk '$5 ~ /GLOBAL|WEAK/ && $7 != "UND" { print $8 }' | sort >"$work/defined"
 diff -u --label 'declared in gcauth.h' --label "defined by $archive" "$work/declared" "$work/defined"
 size=$(stat -c %s "$archive")
-[ "$size" -lt 12000000 ] || { echo "it has $size bytes"; exit 1; }
+[ "$size" -lt 5000000 ] || { echo "it has $size bytes"; exit 1; }
 
 rustc --edition 2024 --crate-type staticlib -O tests/artefacts/two_rusts.rs -o "$work/libother.a"
 program() { # program NAME OPTION...

@@ -9,6 +9,13 @@ set(GCAUTH_VALGRIND_COMMAND
     "${GCAUTH_VALGRIND}" --quiet --error-exitcode=1 --leak-check=full --show-leak-kinds=definite,indirect,possible
     --errors-for-leak-kinds=definite,indirect,possible --num-callers=40 --fair-sched=try)
 
+# The compiler's sanitizers, for C++; their own libraries may not be there.
+include(CheckCXXSourceCompiles)
+set(GCAUTH_SANITIZERS -fsanitize=address,undefined -fno-sanitize-recover=all)
+set(CMAKE_REQUIRED_FLAGS "-fsanitize=address,undefined")
+check_cxx_source_compiles("int main() { return 0; }" GCAUTH_HAVE_SANITIZERS)
+unset(CMAKE_REQUIRED_FLAGS)
+
 # gcauth_add_sandbox(<fixture> [OPTION...])
 #
 # A fixture: a sandbox with these options, started before the first test that requires it, and stopped after the last

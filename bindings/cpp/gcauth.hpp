@@ -96,10 +96,10 @@ class Error : public std::runtime_error {
 public:
     Error(Status status, const std::string &message) : std::runtime_error(message), status_(status) {}
 
-    /** The error of this thread's last call, which ended with this status. */
-    static Error last(gc_auth_status_t status)
+    /** What this thread's last call, which failed, left behind: also after calls of gcauth.h itself. */
+    static Error last()
     {
-        Error error(static_cast<Status>(status), gc_auth_last_error_message());
+        Error error(static_cast<Status>(gc_auth_last_error_status()), gc_auth_last_error_message());
         error.http_status_ = gc_auth_last_error_http_status();
         error.retry_after_ms_ = gc_auth_last_error_retry_after_ms();
         error.is_retryable_ = gc_auth_last_error_is_retryable() != 0;
@@ -327,7 +327,7 @@ public:
         std::int64_t expires_at = 0;
         const gc_auth_status_t status = bearer_status(out, expires_at);
         if (status != GC_AUTH_OK)
-            detail::raise(Error::last(status));
+            detail::raise(Error::last());
         return expiry(expires_at);
     }
     Result<Expiry> try_bearer_into(std::string &out) const
@@ -335,7 +335,7 @@ public:
         std::int64_t expires_at = 0;
         const gc_auth_status_t status = bearer_status(out, expires_at);
         if (status != GC_AUTH_OK)
-            return Error::last(status);
+            return Error::last();
         return expiry(expires_at);
     }
 
@@ -385,7 +385,7 @@ public:
         std::int64_t number = 0;
         const gc_auth_status_t status = gc_auth_project_id(get(), &number);
         if (status != GC_AUTH_OK)
-            return Error::last(status);
+            return Error::last();
         return number;
     }
 
@@ -426,7 +426,7 @@ private:
             return *std::move(refused);
         const gc_auth_status_t status = call();
         if (status != GC_AUTH_OK)
-            return Error::last(status);
+            return Error::last();
         return {};
     }
 
@@ -464,7 +464,7 @@ private:
         std::string out;
         const gc_auth_status_t status = text_status(out, getter);
         if (status != GC_AUTH_OK)
-            return Error::last(status);
+            return Error::last();
         return out;
     }
 

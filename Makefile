@@ -15,21 +15,28 @@ SOVERSION := 0
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release
 DEMO := build/demo
+# With the Rust library among the crate types, there would be no link-time optimisation.
+BUILD_LIBRARY := $(CARGO) rustc --locked --release -p gcauth --lib --crate-type cdylib,staticlib
+ARCHIVE := build/make/libgcauth.a
+PACKAGE_FILES := build/make/package
 PKGCONFIGDIR := $(LIBDIR)/pkgconfig
+CMAKEDIR := $(LIBDIR)/cmake/gcauth
 INSTALLED := $(addprefix $(DESTDIR), $(LIBDIR)/libgcauth.so.$(VERSION) $(LIBDIR)/libgcauth.so.$(SOVERSION) \
-    $(LIBDIR)/libgcauth.so $(LIBDIR)/libgcauth.a $(INCLUDEDIR)/gcauth.h $(PKGCONFIGDIR)/gcauth.pc)
+    $(LIBDIR)/libgcauth.so $(LIBDIR)/libgcauth.a $(INCLUDEDIR)/gcauth.h $(INCLUDEDIR)/gcauth.hpp \
+    $(PKGCONFIGDIR)/gcauth.pc $(CMAKEDIR)/gcauthConfig.cmake $(CMAKEDIR)/gcauthConfigVersion.cmake)
 
-.PHONY: all help library check-header header demo test sanitize soak bench fuzz install uninstall clean
+.PHONY: all help library check-header header demo test sanitize soak bench fuzz install uninstall package clean
 
 all: library check-header ## build the library and check the header (what `make` does)
-	@echo "$(RELEASE)/libgcauth.so and .a are ready, the header is include/gcauth.h"
+	@echo "$(RELEASE)/libgcauth.so and $(ARCHIVE) are ready, the header is include/gcauth.h"
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 @\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s @
 
 library: ## build libgcauth.so and libgcauth.a
 	@scripts/setup build
-	$(CARGO) build --locked --release -p gcauth
+	$(BUILD_LIBRARY)
+	scripts/static-archive $(RELEASE)/libgcauth.a $(ARCHIVE)
 
 check-header: ## compile the header by itself, in each standard of C and C++ that it is for
 	@tests/artefacts/header.sh
@@ -40,7 +47,7 @@ header: ## write include/gcauth.h anew from the Rust sources
 
 demo: ## log in, renew, switch project and send a request, in C, at a local HTTPS server
 	@scripts/setup demo
-	$(CARGO) build --locked --release -p gcauth
+	$(BUILD_LIBRARY)
 	$(CARGO) build --locked --release -p gcauth-sandbox
 	@mkdir -p $(DEMO)
 	@ln -sf $(abspath $(RELEASE))/libgcauth.so $(DEMO)/libgcauth.so
@@ -71,24 +78,32 @@ fuzz: ## run each fuzz target for a minute (FUZZ_SECONDS)
 	@scripts/setup fuzz
 	@scripts/fuzz $(FUZZ_SECONDS)
 
-$(RELEASE)/libgcauth.so $(RELEASE)/libgcauth.a:
+$(RELEASE)/libgcauth.so $(ARCHIVE):
 	$(MAKE) library
 
 # What is built is installed as it is, so that `sudo make install` needs no Rust.
-install: $(RELEASE)/libgcauth.so $(RELEASE)/libgcauth.a ## install below PREFIX (/usr/local), staged in DESTDIR
-	$(INSTALL) -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(PKGCONFIGDIR)
-	$(INSTALL) -m 755 $(RELEASE)/libgcauth.so $(DESTDIR)$(LIBDIR)/libgcauth.so.$(VERSION)
+install: $(RELEASE)/libgcauth.so $(ARCHIVE) ## install below PREFIX (/usr/local), staged in DESTDIR
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(PKGCONFIGDIR) $(DESTDIR)$(CMAKEDIR)
+	$(INSTALL) -m 644 $(RELEASE)/libgcauth.so $(DESTDIR)$(LIBDIR)/libgcauth.so.$(VERSION)
 	ln -sf libgcauth.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libgcauth.so.$(SOVERSION)
 	ln -sf libgcauth.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libgcauth.so
-	$(INSTALL) -m 644 $(RELEASE)/libgcauth.a $(DESTDIR)$(LIBDIR)/libgcauth.a
-	$(INSTALL) -m 644 include/gcauth.h $(DESTDIR)$(INCLUDEDIR)/gcauth.h
-	scripts/pkg-config-file $(VERSION) $(PKGCONFIGDIR) $(INCLUDEDIR) >$(DESTDIR)$(PKGCONFIGDIR)/gcauth.pc
-	chmod 644 $(DESTDIR)$(PKGCONFIGDIR)/gcauth.pc
+	$(INSTALL) -m 644 $(ARCHIVE) $(DESTDIR)$(LIBDIR)/libgcauth.a
+	$(INSTALL) -m 644 include/gcauth.h bindings/cpp/gcauth.hpp $(DESTDIR)$(INCLUDEDIR)
+	scripts/package-files $(VERSION) $(SOVERSION) $(LIBDIR) $(INCLUDEDIR) $(PACKAGE_FILES)
+	$(INSTALL) -m 644 $(PACKAGE_FILES)/gcauth.pc $(DESTDIR)$(PKGCONFIGDIR)
+	$(INSTALL) -m 644 $(PACKAGE_FILES)/*.cmake $(DESTDIR)$(CMAKEDIR)
 	if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then ldconfig; fi
 
 uninstall: ## remove what `make install` with the same variables installed
 	rm -f $(INSTALLED)
+	[ ! -d $(DESTDIR)$(CMAKEDIR) ] || rmdir --ignore-fail-on-non-empty $(DESTDIR)$(CMAKEDIR)
 	if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then ldconfig; fi
+
+package: ## make Debian packages and a .tar.gz in build/package (prefix /usr)
+	@scripts/setup package
+	cmake -S . -B build/package -DCMAKE_INSTALL_PREFIX=/usr -DGCAUTH_BUILD_EXAMPLES=OFF -DGCAUTH_BUILD_TESTS=OFF
+	cmake --build build/package
+	cd build/package && cpack
 
 clean: ## remove all that was built
 	$(CARGO) clean

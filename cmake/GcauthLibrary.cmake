@@ -19,25 +19,27 @@ set(GCAUTH_LIBRARY_DIR "${PROJECT_BINARY_DIR}/lib")
 set(GCAUTH_SOVERSION 0)
 set(GCAUTH_SHARED_FILE "${GCAUTH_LIBRARY_DIR}/libgcauth.so.${PROJECT_VERSION}")
 
-set(build "${GCAUTH_CARGO}" build --locked --release --target-dir "${GCAUTH_CARGO_TARGET_DIR}")
+set(cargo_options --locked --release --target-dir "${GCAUTH_CARGO_TARGET_DIR}")
+# As in the Makefile: with the Rust library among the crate types, there would be no link-time optimisation.
+set(build_library "${GCAUTH_CARGO}" rustc ${cargo_options} -p gcauth --lib --crate-type cdylib,staticlib)
 # Apart from each other: in one go, what both depend on would have the features that either of them wants, and the
 # library that is tested would not be the one that is installed.
 set(build_sandbox)
 if(GCAUTH_BUILD_TESTS)
-  set(build_sandbox COMMAND ${build} -p gcauth-sandbox)
+  set(build_sandbox COMMAND "${GCAUTH_CARGO}" build ${cargo_options} -p gcauth-sandbox)
 endif()
 
 # Cargo knows best what has changed, so it is asked at each build. The copy has the names that an installed library
 # has; it is left alone if nothing has changed, so that nothing is linked again.
 add_custom_target(
   gcauth_cargo ALL
-  COMMAND ${build} -p gcauth ${build_sandbox}
+  COMMAND ${build_library} ${build_sandbox}
   COMMAND "${CMAKE_COMMAND}" -E make_directory "${GCAUTH_LIBRARY_DIR}"
   COMMAND "${CMAKE_COMMAND}" -E copy_if_different "${GCAUTH_RELEASE_DIR}/libgcauth.so" "${GCAUTH_SHARED_FILE}"
   COMMAND "${CMAKE_COMMAND}" -E create_symlink "libgcauth.so.${PROJECT_VERSION}"
           "${GCAUTH_LIBRARY_DIR}/libgcauth.so.${GCAUTH_SOVERSION}"
   COMMAND "${CMAKE_COMMAND}" -E create_symlink "libgcauth.so.${GCAUTH_SOVERSION}" "${GCAUTH_LIBRARY_DIR}/libgcauth.so"
-  COMMAND "${CMAKE_COMMAND}" -E copy_if_different "${GCAUTH_RELEASE_DIR}/libgcauth.a"
+  COMMAND "${PROJECT_SOURCE_DIR}/scripts/static-archive" "${GCAUTH_RELEASE_DIR}/libgcauth.a"
           "${GCAUTH_LIBRARY_DIR}/libgcauth.a"
   WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
   BYPRODUCTS "${GCAUTH_SHARED_FILE}" "${GCAUTH_LIBRARY_DIR}/libgcauth.so.${GCAUTH_SOVERSION}"
@@ -46,12 +48,13 @@ add_custom_target(
   USES_TERMINAL
   VERBATIM)
 
+set(include_directories "${PROJECT_SOURCE_DIR}/include" "${PROJECT_SOURCE_DIR}/bindings/cpp")
 add_library(gcauth::shared SHARED IMPORTED GLOBAL)
 set_target_properties(
   gcauth::shared
   PROPERTIES IMPORTED_LOCATION "${GCAUTH_SHARED_FILE}"
              IMPORTED_SONAME "libgcauth.so.${GCAUTH_SOVERSION}"
-             INTERFACE_INCLUDE_DIRECTORIES "${PROJECT_SOURCE_DIR}/include")
+             INTERFACE_INCLUDE_DIRECTORIES "${include_directories}")
 add_dependencies(gcauth::shared gcauth_cargo)
 
 execute_process(COMMAND "${PROJECT_SOURCE_DIR}/scripts/native-libs" OUTPUT_VARIABLE native_libs
@@ -61,7 +64,7 @@ add_library(gcauth::static STATIC IMPORTED GLOBAL)
 set_target_properties(
   gcauth::static
   PROPERTIES IMPORTED_LOCATION "${GCAUTH_LIBRARY_DIR}/libgcauth.a"
-             INTERFACE_INCLUDE_DIRECTORIES "${PROJECT_SOURCE_DIR}/include"
+             INTERFACE_INCLUDE_DIRECTORIES "${include_directories}"
              INTERFACE_LINK_LIBRARIES "${native_libs}")
 add_dependencies(gcauth::static gcauth_cargo)
 
@@ -76,4 +79,15 @@ endif()
 function(gcauth_own_c target)
   set_target_properties(${target} PROPERTIES C_STANDARD 99 C_STANDARD_REQUIRED ON C_EXTENSIONS OFF)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic $<$<BOOL:${GCAUTH_WERROR}>:-Werror>)
+endfunction()
+
+# gcauth_own_cpp(<target> [<standard>]): the same for C++, 17 or another standard.
+function(gcauth_own_cpp target)
+  set(standard 17)
+  if(ARGC GREATER 1)
+    set(standard "${ARGV1}")
+  endif()
+  set_target_properties(${target} PROPERTIES CXX_STANDARD ${standard} CXX_STANDARD_REQUIRED ON CXX_EXTENSIONS OFF)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wconversion -Wshadow
+                                           $<$<BOOL:${GCAUTH_WERROR}>:-Werror>)
 endfunction()

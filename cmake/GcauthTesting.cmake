@@ -9,6 +9,13 @@ set(GCAUTH_VALGRIND_COMMAND
     "${GCAUTH_VALGRIND}" --quiet --error-exitcode=1 --leak-check=full --show-leak-kinds=definite,indirect,possible
     --errors-for-leak-kinds=definite,indirect,possible --num-callers=40 --fair-sched=try)
 
+# The compiler's sanitizers, for C++; their own libraries may not be there.
+include(CheckCXXSourceCompiles)
+set(GCAUTH_SANITIZERS -fsanitize=address,undefined -fno-sanitize-recover=all)
+set(CMAKE_REQUIRED_FLAGS "-fsanitize=address,undefined")
+check_cxx_source_compiles("int main() { return 0; }" GCAUTH_HAVE_SANITIZERS)
+unset(CMAKE_REQUIRED_FLAGS)
+
 # gcauth_add_sandbox(<fixture> [OPTION...])
 #
 # A fixture: a sandbox with these options, started before the first test that requires it, and stopped after the last
@@ -40,18 +47,18 @@ function(gcauth_add_test_beside_sandbox test)
                                           ENVIRONMENT "${arg_ENVIRONMENT}")
 endfunction()
 
-# gcauth_add_example_test(<test> <target> EXPECTED <file> [FAULT <JSON>] [ARGS <argument...>]
+# gcauth_add_example_test(<test> <target> EXPECTED <file> [NO_VALGRIND] [FAULT <JSON>] [ARGS <argument...>]
 #                         [SANDBOX <fixture>] [OPTIONS <sandbox option...>])
 #
-# The test example.<test>, and its twin example.<test>.valgrind: an example prints what the file says. FAULT is ordered
+# The test example.<test>, and its twin example.<test>.valgrind unless told otherwise: an example prints what the file says. FAULT is ordered
 # from the sandbox first. @GCAUTH_SANDBOX_HTTPS@ in an argument stands for the sandbox's base URL.
 function(gcauth_add_example_test test target)
-  cmake_parse_arguments(PARSE_ARGV 2 arg "" "SANDBOX;EXPECTED;FAULT" "ARGS;OPTIONS")
+  cmake_parse_arguments(PARSE_ARGV 2 arg "NO_VALGRIND" "SANDBOX;EXPECTED;FAULT" "ARGS;OPTIONS")
   set(common SANDBOX "${arg_SANDBOX}" OPTIONS ${arg_OPTIONS} ENVIRONMENT "GCAUTH_PASSWORD=lovelace" "FAULT=${arg_FAULT}")
   set(compare "${PROJECT_SOURCE_DIR}/examples/c/expected/compare" "${CMAKE_CURRENT_SOURCE_DIR}/${arg_EXPECTED}")
   set(command $<TARGET_FILE:${target}> ${arg_ARGS})
   gcauth_add_test_beside_sandbox(example.${test} COMMAND ${compare} ${command} ${common})
-  if(GCAUTH_VALGRIND)
+  if(GCAUTH_VALGRIND AND NOT arg_NO_VALGRIND)
     gcauth_add_test_beside_sandbox(example.${test}.valgrind
                                    COMMAND ${compare} ${GCAUTH_VALGRIND_COMMAND} ${command} ${common})
   endif()

@@ -535,8 +535,8 @@ gc_auth_status_t gc_auth_decoded_token(gc_auth_t *auth,
  *
  * - `auth`: the handle. Not NULL.
  * - `public_key`: the issuer's public key: PEM (`PUBLIC KEY`, `RSA PUBLIC KEY`, `CERTIFICATE`), one JWK, or a JWKS. A
- *   private or symmetric key is refused. NULL or "": nothing is verified. The key is parsed once and kept, so give the
- *   same text again.
+ *   private or symmetric key is refused. NULL or "": nothing is verified, so make sure that a file which
+ *   the key comes from is not empty. The key is parsed once and kept, so give the same text again.
  * - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
  *
  * Verification reports the first fault in this order: `GC_AUTH_ERR_TOKEN_MALFORMED`, `GC_AUTH_ERR_ALGORITHM_REFUSED`,

@@ -44,6 +44,13 @@ test_that("a NUL is refused and not taken for the end", {
     expect_error(gc_decode_jwt(session, nul), "public_key: there is a NUL", class = "gcauth_key_invalid")
 })
 
+test_that("an empty key is an error, not a way to verify nothing", {
+    session <- gc_session("{}", token = token_of("{}"))
+    for (empty in list("", raw(0)))
+        expect_error(gc_decode_jwt(session, empty), "public_key: empty", class = "gcauth_invalid_argument")
+    expect_identical(gc_decode_jwt(session, NULL, as = "json"), "{}")
+})
+
 test_that("text of any length comes back", {
     long <- token_of(paste0("{\"text\":\"", strrep("x", 20000), "\",\"project_id\":-9223372036854775808}"))
     session <- gc_session("{}", token = long)

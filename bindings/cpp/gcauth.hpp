@@ -447,7 +447,8 @@ private:
             std::size_t size = 0;
             const gc_auth_status_t status = getter(out.data(), out.size() + 1, &size);
             if (status == GC_AUTH_OK) {
-                out.resize(size - 1);
+                if (size - 1 != out.size()) // a call that is not inlined
+                    out.resize(size - 1);
                 return status;
             }
             if (status != GC_AUTH_ERR_BUFFER_TOO_SMALL) {

@@ -363,12 +363,15 @@ public:
     std::string decoded_token() const { return try_decoded_token().value(); }
     Result<std::string> try_decoded_token() const { return text_of(gc_auth_decoded_token); }
 
-    /** The payload, JSON, if the token verifies with this key. See gc_auth_decode_jwt(). */
+    /** The payload, JSON, if the token verifies with this key. See gc_auth_decode_jwt(), which takes an empty key for none;
+     *  here it is an error, so that a file that was read as empty does not switch verification off. */
     std::string decode_jwt(Text public_key) const { return try_decode_jwt(public_key).value(); }
     Result<std::string> try_decode_jwt(Text public_key) const
     {
         if (auto error = refuse_cut(public_key))
             return *std::move(error);
+        if (public_key.c_str() == nullptr || *public_key.c_str() == '\0')
+            return Error(Status::invalid_argument, "public_key is empty; decoded_token() verifies nothing");
         return text([&](char *buf, std::size_t size, std::size_t *out) {
             return gc_auth_decode_jwt(get(), public_key.c_str(), buf, size, out);
         });

@@ -142,6 +142,8 @@ static void errors()
     CHECK(session.try_login(cut, "password", "organization").error().status() == gcauth::Status::invalid_argument);
     CHECK(gcauth::Session::try_new("{}", cut).error().status() == gcauth::Status::invalid_argument);
     CHECK(session.try_decode_jwt(cut).error().status() == gcauth::Status::invalid_argument);
+    CHECK(session.try_decode_jwt("").error().status() == gcauth::Status::invalid_argument);
+    CHECK(session.try_decode_jwt(nullptr).error().status() == gcauth::Status::invalid_argument);
 
     // nullptr and nothing are the same; where text is needed, the library says so.
     CHECK(session.try_login(nullptr, "password", "organization").error().status() == gcauth::Status::invalid_argument);

@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
+use std::mem::ManuallyDrop;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -238,7 +239,7 @@ impl Directory {
     pub(super) fn replace(&self, temporary: Temporary, target: &Path) -> Result<()> {
         fs::rename(&temporary.0, target).map_err(|error| failed("replace", target, &error))?;
         // The name is another's now.
-        std::mem::forget(temporary);
+        temporary.keep();
         self.sync()
     }
 
@@ -299,7 +300,8 @@ impl Temporary {
 
     /// Leaves the file where it is.
     pub(super) fn keep(self) {
-        std::mem::forget(self);
+        // Only the name's memory goes, which forgetting all of it would leak.
+        drop(std::mem::take(&mut ManuallyDrop::new(self).0));
     }
 }
 

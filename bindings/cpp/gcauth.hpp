@@ -27,10 +27,12 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -87,6 +89,12 @@ inline std::uint32_t version_number() noexcept
 {
     return gc_auth_version_number();
 }
+
+/** How much a line of the log matters. */
+enum class LogLevel : std::int32_t { error = 1, warning = 2, information = 3, debug = 4 };
+
+/** Takes a line of the log. What it throws is lost. See gc_auth_log_fn. */
+using Log = std::function<void(LogLevel level, std::string_view line)>;
 
 /** When a token expires, to the second; nothing when the token does not say. */
 using Expiry = std::optional<std::chrono::time_point<std::chrono::system_clock, std::chrono::seconds>>;
@@ -400,19 +408,53 @@ public:
     std::string session_info() const { return try_session_info().value(); }
     Result<std::string> try_session_info() const { return text_of(gc_auth_session_info); }
 
+    /** Where lines about this session go from now on, see gc_auth_set_log(). An empty one turns the log off. For one
+     *  thread at a time. */
+    void set_log(Log log, LogLevel level = LogLevel::information) { try_set_log(std::move(log), level).value(); }
+    Result<void> try_set_log(Log log, LogLevel level = LogLevel::information)
+    {
+        auto kept = log ? std::make_unique<Log>(std::move(log)) : nullptr;
+        const gc_auth_status_t status =
+            gc_auth_set_log(get(), kept ? &call_log : nullptr, kept.get(), static_cast<std::int32_t>(level));
+        if (status != GC_AUTH_OK)
+            return Error::last();
+        // Nobody is in the old one any more.
+        handle_.get_deleter().log = std::move(kept);
+        return {};
+    }
+
     /** The handle, for functions of gcauth.h. It stays the session's. */
     gc_auth_t *get() const noexcept { return handle_.get(); }
 
-    /** The handle, for the caller to free. */
-    gc_auth_t *release() noexcept { return handle_.release(); }
+    /** The handle, for the caller to free. Its log is turned off. */
+    gc_auth_t *release() noexcept
+    {
+        if (handle_.get_deleter().log)
+            gc_auth_set_log(get(), nullptr, nullptr, 0);
+        return handle_.release();
+    }
 
 private:
     struct Free {
+        // With the handle, since freeing it may still tell something.
+        std::unique_ptr<Log> log;
         void operator()(gc_auth_t *handle) const noexcept { gc_auth_free(handle); }
     };
     using Handle = std::unique_ptr<gc_auth_t, Free>;
 
     explicit Session(Handle handle) noexcept : handle_(std::move(handle)) {}
+
+    static void call_log(void *log, std::int32_t level, const char *line) noexcept
+    {
+#ifdef __cpp_exceptions
+        try {
+            (*static_cast<Log *>(log))(static_cast<LogLevel>(level), line);
+        } catch (...) {
+        }
+#else
+        (*static_cast<Log *>(log))(static_cast<LogLevel>(level), line);
+#endif
+    }
 
     template <typename... Texts>
     static std::optional<Error> refuse_cut(const Texts &...texts)

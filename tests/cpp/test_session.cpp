@@ -104,6 +104,45 @@ static void text()
     CHECK(second && *second == "Bearer z");
 }
 
+static void log()
+{
+    std::vector<std::string> lines;
+    const auto collect = [&](gcauth::LogLevel level, std::string_view line) {
+        CHECK(level == gcauth::LogLevel::warning);
+        lines.emplace_back(line);
+        throw std::runtime_error("lost");
+    };
+    gcauth::Session session("{}", "token");
+    session.set_log(collect);
+    session.report_rejected("token");
+    CHECK(lines.size() == 1 && lines[0] == "a server turned the token of generation 0 away");
+    session.set_log(collect, gcauth::LogLevel::error);
+    session.report_rejected("token");
+    CHECK(lines.size() == 1);
+
+    // It moves with the session, and ends with it.
+    session.set_log(collect);
+    gcauth::Session moved(std::move(session));
+    moved.report_rejected("token");
+    CHECK(lines.size() == 2);
+    gcauth::Session other("{}", "token");
+    other.set_log([](gcauth::LogLevel, std::string_view) {});
+    other = std::move(moved);
+    other.report_rejected("token");
+    CHECK(lines.size() == 3);
+    other.set_log({});
+    other.report_rejected("token");
+    CHECK(lines.size() == 3);
+
+    // Who gets the handle gets no log.
+    other.set_log(collect);
+    gcauth::Session adopted = gcauth::Session::adopt(other.release());
+    adopted.report_rejected("token");
+    CHECK(lines.size() == 3);
+    CHECK(adopted.try_set_log(collect, static_cast<gcauth::LogLevel>(9)).error().status()
+          == gcauth::Status::invalid_argument);
+}
+
 static void errors()
 {
     gcauth::Session session("{}");
@@ -173,6 +212,7 @@ int main()
     ownership();
     text();
     errors();
+    log();
     threads();
     std::cout << (failed == 0 ? "passed\n" : "FAILED\n");
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

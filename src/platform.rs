@@ -486,5 +486,11 @@ mod tests {
             assert!(pause_before(attempt) <= LONGEST_PAUSE);
         }
         assert!(pause_before(1) <= FIRST_PAUSE);
+        // Anything from nothing to the longest: that one of these comes out is as good as certain.
+        for (attempt, longest) in [(1, FIRST_PAUSE), (3, FIRST_PAUSE * 4), (9, LONGEST_PAUSE)] {
+            let pauses: Vec<Duration> = (0..1000).map(|_| pause_before(attempt)).collect();
+            assert!(pauses.iter().any(|pause| *pause < longest / 4));
+            assert!(pauses.iter().any(|pause| *pause > longest * 3 / 4 && *pause <= longest));
+        }
     }
 }

@@ -50,7 +50,8 @@ endfunction()
 # gcauth_add_example_test(<test> <target> EXPECTED <file> [NO_VALGRIND] [FAULT <JSON>] [ARGS <argument...>]
 #                         [SANDBOX <fixture>] [OPTIONS <sandbox option...>])
 #
-# The test example.<test>, and its twin example.<test>.valgrind unless told otherwise: an example prints what the file says. FAULT is ordered
+# The test example.<test>, and its twin example.<test>.valgrind unless told otherwise: an example
+# prints what the file says. FAULT is ordered
 # from the sandbox first. @GCAUTH_SANDBOX_HTTPS@ in an argument stands for the sandbox's base URL.
 function(gcauth_add_example_test test target)
   cmake_parse_arguments(PARSE_ARGV 2 arg "NO_VALGRIND" "SANDBOX;EXPECTED;FAULT" "ARGS;OPTIONS")

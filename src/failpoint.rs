@@ -1,4 +1,5 @@
-//! Places where a test can kill or stop the process, or make it panic. Compiled to nothing without the feature `failpoints`.
+//! Places where a test can kill or stop the process, or make it panic. Compiled to nothing without the feature
+//! `failpoints`.
 #![forbid(unsafe_code)]
 
 /// Says that the procedure has come to `step`. With the feature, `GCAUTH_FAILPOINT=STEP:kill` or `STEP:stop` makes the

@@ -11,8 +11,8 @@
  * the error. Both do what the C function of the same name does, and gcauth.h is the manual for it: statuses, renewal,
  * stores, forks. Here stands only what is different.
  *
- * Text in is a string or a literal, or nullptr or {} where it may be absent. A NUL inside a string is refused. Text out is
- * a std::string of the right size. Copies of secrets in strings are the caller's, and nobody wipes them.
+ * Text in is a string or a literal, or nullptr or {} where it may be absent. A NUL inside a string is refused. Text out
+ * is a std::string of the right size. Copies of secrets in strings are the caller's, and nobody wipes them.
  *
  * Threads: any thread may call any member of one session at any time, except moving, assigning and destroying it.
  *
@@ -255,7 +255,7 @@ private:
     bool is_cut_ = false;
 };
 
-/** A session, see gc_auth_new(). It can be moved, not copied; one that was moved from gives Status::invalid_argument. */
+/** A session, see gc_auth_new(). It can be moved, not copied; after that it gives Status::invalid_argument. */
 class Session {
 public:
     /** Touches neither network nor session store. */
@@ -327,8 +327,8 @@ public:
     }
 
     /**
-     * The same into a string of the caller's: one that held the last bearer has the room already, and then the call costs
-     * what gc_auth_bearer() costs. Tells when exactly this token expires. On failure `out` is empty.
+     * The same into a string of the caller's: one that held the last bearer has the room already, and then the call
+     * costs what gc_auth_bearer() costs. Tells when exactly this token expires. On failure `out` is empty.
      */
     Expiry bearer_into(std::string &out) const
     {
@@ -483,8 +483,8 @@ private:
         return adopt(handle);
     }
 
-    /* The text that is in `out` already is the room that the library gets, its NUL included: nothing is cleared or copied
-     * to make room, except where it grows. A loop, since the text may be longer again at the next call. */
+    /* The text that is in `out` already is the room that the library gets, its NUL included: nothing is cleared or
+     * copied to make room, except where it grows. A loop, since the text may be longer again at the next call. */
     template <typename Getter>
     static gc_auth_status_t text_status(std::string &out, const Getter &getter)
     {

@@ -31,7 +31,8 @@ static int work(gcauth::Session &session, const std::string &url, long renewals)
             } else {
                 renewed++;
                 current = bearer;
-                std::cout << "200, " << (answer.repeated ? "renewed after a 401" : "renewed ahead of time") << std::endl;
+                std::cout << "200, " << (answer.repeated ? "renewed after a 401" : "renewed ahead of time")
+                          << std::endl;
             }
         } catch (const gcauth::Error &error) {
             // A worker lives through a bad hour of the server's: what may succeed later is tried again later.

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes the ABI of a libgcauth.so with debug information, for abidiff: dump.py LIBGCAUTH.SO OUT
 
-abidw tells all that it finds, which is most of the crate: thousands of Rust types, different at each commit and with each
-compiler. What is kept is what a caller can see: the exported functions, and the types of their arguments and results.
+abidw tells all that it finds, which is most of the crate: thousands of Rust types, different at each commit and with
+each compiler. What is kept is what a caller can see: the exported functions, and the types of their arguments and results.
 The session is opaque to callers, so it is here.
 """
 
@@ -21,8 +21,8 @@ def dump(library):
         out = pathlib.Path(directory) / "all.xml"
         ours = pathlib.Path(directory) / "ours"
         ours.write_text("[suppress_function]\n  symbol_name_not_regexp = ^gc_auth_\n  drop = yes\n")
-        subprocess.run(["abidw", "--no-show-locs", "--no-corpus-path", "--no-comp-dir-path", "--suppressions", str(ours),
-                        "--out-file", str(out), library], check=True)
+        subprocess.run(["abidw", "--no-show-locs", "--no-corpus-path", "--no-comp-dir-path", "--suppressions",
+                        str(ours), "--out-file", str(out), library], check=True)
         return ElementTree.parse(out).getroot()
 
 
@@ -68,10 +68,12 @@ def kept(corpus):
 def main():
     library, out = sys.argv[1:]
     found = dump(library)
-    corpus = ElementTree.Element("abi-corpus", {name: found.get(name) for name in ("version", "architecture", "soname")})
+    names = ("version", "architecture", "soname")
+    corpus = ElementTree.Element("abi-corpus", {name: found.get(name) for name in names})
     symbols = ElementTree.SubElement(corpus, "elf-function-symbols")
     symbols.extend(symbol for symbol in found.iter("elf-symbol") if symbol.get("name").startswith("gc_auth_"))
-    unit = ElementTree.SubElement(corpus, "abi-instr", {"address-size": "64", "path": "gcauth", "language": "LANG_Rust"})
+    about = {"address-size": "64", "path": "gcauth", "language": "LANG_Rust"}
+    unit = ElementTree.SubElement(corpus, "abi-instr", about)
     unit.extend(kept(found))
     ElementTree.indent(corpus)
     ElementTree.ElementTree(corpus).write(out, encoding="unicode")

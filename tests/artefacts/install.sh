@@ -78,7 +78,8 @@ if grep -r -I -l -e "$root" -e /somewhere/else "$moved"; then
 fi
 
 if [ "$how" = dpkg ]; then
-    if [ "$(id -u)" != 0 ] || dpkg -s libgcauth0 >/dev/null 2>&1 || ls /usr/lib/libgcauth* /usr/lib/*/libgcauth* >/dev/null 2>&1; then
+    if [ "$(id -u)" != 0 ] || dpkg -s libgcauth0 >/dev/null 2>&1 ||
+        ls /usr/lib/libgcauth* /usr/lib/*/libgcauth* >/dev/null 2>&1; then
         echo 'not root, or libgcauth is installed here already: left out'
         exit 77
     fi
@@ -137,7 +138,8 @@ endforeach()
 END
 quietly cmake -S "$work/consumer" -B "$work/consumer/build" "${where[@]}"
 quietly cmake --build "$work/consumer/build" --parallel 2
-grep -q "^gcauth_DIR:PATH=$moved/$libdir/cmake/gcauth$" "$work/consumer/build/CMakeCache.txt" || fail 'CMake found another'
+grep -q "^gcauth_DIR:PATH=$moved/$libdir/cmake/gcauth$" "$work/consumer/build/CMakeCache.txt" ||
+    fail 'CMake found another'
 for language in c cpp; do
     for kind in gcauth shared static; do
         program=$work/consumer/build/first_login_${language}_$kind

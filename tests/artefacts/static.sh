@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The static archive: static.sh CARGO_TARGET_DIR LIBGCAUTH.A. It defines the functions of the header and nothing else, so
-# that it links beside another Rust library, in either order and as a whole; it catches panics with its own unwinder.
+# The static archive: static.sh CARGO_TARGET_DIR LIBGCAUTH.A. It defines the functions of the header and nothing else,
+# so that it links beside another Rust library, in either order and as a whole; it catches panics with its own unwinder.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 target=$1

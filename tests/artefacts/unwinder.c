@@ -1,5 +1,5 @@
-/* A program that exports an unwinder of its own, as Julia does, and makes the library panic: the panic is caught inside,
- * by the library's own unwinder, and is a status like any other. Nothing of this one is ever called. */
+/* A program that exports an unwinder of its own, as Julia does, and makes the library panic: the panic is caught
+ * inside, by the library's own unwinder, and is a status like any other. Nothing of this one is ever called. */
 
 #define _POSIX_C_SOURCE 200809L /* setenv */
 

@@ -1,6 +1,6 @@
 /*
- * The table of cases that the tests of every language run, tests/cases/cases.tsv in the directory GCAUTH_CASES, beside a
- * sandbox. Once with the members that throw, and once with those that return results.
+ * The table of cases that the tests of every language run, tests/cases/cases.tsv in the directory GCAUTH_CASES, beside
+ * a sandbox. Once with the members that throw, and once with those that return results.
  */
 #include <gcauth.hpp>
 

@@ -328,7 +328,7 @@ public:
 
     /**
      * The same into a string of the caller's: one that held the last bearer has the room already, and then the call
-     * costs what gc_auth_bearer() costs. Tells when exactly this token expires. On failure `out` is empty.
+     * costs little more than gc_auth_bearer(). Tells when exactly this token expires. On failure `out` is empty.
      */
     Expiry bearer_into(std::string &out) const
     {

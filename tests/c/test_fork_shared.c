@@ -2,6 +2,7 @@
  * with the session, never hang, and nothing is spent twice. */
 
 #include "check.h"
+#include "children.h"
 #include "sandbox.h"
 #include "threads.h"
 
@@ -13,34 +14,6 @@
 static struct sandbox sandbox;
 static const char *store; /* config members that name it */
 static char old_token[4096];
-
-/* Runs `work` in a child; the number of its failed checks is its exit status. */
-static pid_t child(void (*work)(gc_auth_t *), gc_auth_t *auth)
-{
-    pid_t pid;
-    fflush(NULL);
-    pid = fork();
-    REQUIRE(pid >= 0);
-    if (pid == 0) {
-        /* A child that hangs is ended by a signal. */
-        alarm(240);
-        checks_failed = 0;
-        work(auth);
-        _exit(checks_failed > 100 ? 100 : (int)checks_failed);
-    }
-    return pid;
-}
-
-static void await(pid_t pid)
-{
-    int status = -1;
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
-    if (!CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
-        fprintf(stderr, "... a child ended with %s %d\n", WIFSIGNALED(status) ? "signal" : "status",
-                WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-    }
-}
 
 /* The old token was rejected: there is a bearer only when the parent's renewal has ended. */
 static void use_new(gc_auth_t *auth)

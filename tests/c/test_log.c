@@ -43,6 +43,22 @@ static void forget(struct told *told)
     pthread_mutex_init(&told->mutex, NULL);
 }
 
+/* A thread whose refresh has failed, and that is in the callback until `told->hold` is 0. */
+static struct crew *hold(struct told *told, gc_auth_t *auth)
+{
+    struct crew *slow;
+    forget(told);
+    told->hold = 1;
+    told->auth = auth;
+    CHECK_OK(gc_auth_set_log(auth, note, told, 1));
+    sandbox_fault(&sandbox, "{\"on\":\"refresh\",\"do\":{\"status\":{\"code\":500}}}");
+    slow = crew_start(auth, 1, work_refresh, NULL);
+    while (!__atomic_load_n(&told->is_held, __ATOMIC_SEQ_CST)) {
+        pause_ms(2);
+    }
+    return slow;
+}
+
 static void arguments(void)
 {
     gc_auth_t *auth = sandbox_handle(&sandbox, "", NULL, NULL);
@@ -143,14 +159,7 @@ static void no_lock(void)
     struct crew *slow;
     char buf[8192];
 
-    forget(&told);
-    told.hold = 1;
-    CHECK_OK(gc_auth_set_log(auth, note, &told, 1));
-    sandbox_fault(&sandbox, "{\"on\":\"refresh\",\"do\":{\"status\":{\"code\":500}}}");
-    slow = crew_start(auth, 1, work_refresh, NULL);
-    while (!__atomic_load_n(&told.is_held, __ATOMIC_SEQ_CST)) {
-        pause_ms(2);
-    }
+    slow = hold(&told, auth);
     /* Each of these would need whatever the slow one held. */
     CHECK_OK(gc_auth_bearer(auth, buf, sizeof buf, NULL, NULL));
     CHECK_OK(gc_auth_refresh(auth, NULL));
@@ -178,15 +187,7 @@ static void waits(void)
     pthread_t thread;
     struct crew *slow;
 
-    forget(&told);
-    told.hold = 1;
-    told.auth = sandbox_session(&sandbox, "");
-    CHECK_OK(gc_auth_set_log(told.auth, note, &told, 1));
-    sandbox_fault(&sandbox, "{\"on\":\"refresh\",\"do\":{\"status\":{\"code\":500}}}");
-    slow = crew_start(told.auth, 1, work_refresh, NULL);
-    while (!__atomic_load_n(&told.is_held, __ATOMIC_SEQ_CST)) {
-        pause_ms(2);
-    }
+    slow = hold(&told, sandbox_session(&sandbox, ""));
     REQUIRE(pthread_create(&thread, NULL, turn_off, &told) == 0);
     pause_ms(50);
     __atomic_store_n(&told.hold, 0, __ATOMIC_SEQ_CST);
@@ -255,15 +256,7 @@ static void fork_in_a_callback(void)
     pid_t child;
     int status = 0;
 
-    forget(&told);
-    told.hold = 1;
-    told.auth = sandbox_session(&sandbox, "");
-    CHECK_OK(gc_auth_set_log(told.auth, note, &told, 1));
-    sandbox_fault(&sandbox, "{\"on\":\"refresh\",\"do\":{\"status\":{\"code\":500}}}");
-    slow = crew_start(told.auth, 1, work_refresh, NULL);
-    while (!__atomic_load_n(&told.is_held, __ATOMIC_SEQ_CST)) {
-        pause_ms(2);
-    }
+    slow = hold(&told, sandbox_session(&sandbox, ""));
     child = fork();
     REQUIRE(child >= 0);
     if (child == 0) {

@@ -15,8 +15,10 @@ SOVERSION := 0
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release
 DEMO := build/demo
-# With the Rust library among the crate types, there would be no link-time optimisation.
-BUILD_LIBRARY := $(CARGO) rustc --locked --release -p gcauth --lib --crate-type cdylib,staticlib
+# With the Rust library among the crate types, there would be no link-time optimisation; and only with it the library stays
+# small when our own code is compiled to be fast.
+BUILD_LIBRARY := $(CARGO) rustc --locked --release --config 'profile.release.package.gcauth.opt-level=3' \
+    -p gcauth --lib --crate-type cdylib,staticlib
 ARCHIVE := build/make/libgcauth.a
 PACKAGE_FILES := build/make/package
 PKGCONFIGDIR := $(LIBDIR)/pkgconfig

@@ -425,17 +425,13 @@ mod tests {
         assert!(said(&[b'x'; 5000]).unwrap().len() <= MAX_SERVER_TEXT);
     }
 
+    fn answer(status: u16) -> std::result::Result<Answer, Failure> {
+        let body = SecretBytes::with_capacity(0).unwrap();
+        Ok(Answer { status, retry_after: None, max_age: None, date_ms: None, body })
+    }
+
     #[test]
     fn what_may_be_sent_again() {
-        let answer = |status| {
-            Ok(Answer {
-                status,
-                retry_after: None,
-                max_age: None,
-                date_ms: None,
-                body: SecretBytes::with_capacity(0).unwrap(),
-            })
-        };
         let lost = |was_sent| Err(Failure { error: Error::new(Status::Connect, ""), was_sent });
         for (outcome, login, refresh) in [
             (answer(401), false, false),
@@ -456,15 +452,6 @@ mod tests {
 
     #[test]
     fn the_fate_of_a_refresh_token() {
-        let answer = |status| {
-            Ok(Answer {
-                status,
-                retry_after: None,
-                max_age: None,
-                date_ms: None,
-                body: SecretBytes::with_capacity(0).unwrap(),
-            })
-        };
         let lost = |was_sent| Err(Failure { error: Error::new(Status::Connect, ""), was_sent });
         for (outcome, after_none, after_a_loss) in [
             (lost(false), Fate::Unspent, Fate::Unknown),

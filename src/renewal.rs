@@ -312,8 +312,8 @@ impl Renewal<'_> {
         rest_ms: &impl Fn(&Error) -> i64,
     ) -> Result<Option<Renewed>> {
         let RefreshFailure { mut error, fate } = failure;
-        if error.status() == Status::LockTimeout {
-            // The last look found something else.
+        if error.status() == Status::LockTimeout && fate == Fate::Unspent {
+            // The last look found something else, and no try before it was sent.
             self.store.note(present.version, &noted, &present.notes)?;
             return Ok(None);
         }
@@ -408,7 +408,7 @@ fn held_too_long() -> Error {
     Error::new(Status::LockTimeout, "another process held the renewal of this session too long; try again")
 }
 
-/// Nothing was sent: the holder was stopped for too long, or somebody logged in meanwhile.
+/// The last look stopped the request: the holder was stopped for too long, or somebody logged in meanwhile.
 fn lost() -> Error {
-    Error::new(Status::LockTimeout, "the renewal lock was lost before anything was sent; try again")
+    Error::new(Status::LockTimeout, "the renewal lock was lost before the request could be sent; try again")
 }

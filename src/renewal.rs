@@ -118,7 +118,7 @@ impl Renewal<'_> {
                 match self.spend(&present, lock, wish.project, deadline, &rest_ms)? {
                     Some(renewed) => return Ok(renewed),
                     None => {
-                        self.debug("the renewal lock was lost before anything was sent; looking again");
+                        self.debug("the renewal lock was lost; looking again");
                         obstacle = lost;
                     }
                 }
@@ -223,7 +223,7 @@ impl Renewal<'_> {
     }
 
     /// Spends the refresh token of `present`: intent, request, record. None: the record or the lock changed before
-    /// anything was sent.
+    /// a request was sent.
     fn spend(
         &self,
         present: &Arc<Record>,
@@ -312,9 +312,17 @@ impl Renewal<'_> {
         rest_ms: &impl Fn(&Error) -> i64,
     ) -> Result<Option<Renewed>> {
         let RefreshFailure { mut error, fate } = failure;
-        if error.status() == Status::LockTimeout && fate == Fate::Unspent {
-            // The last look found something else, and no try before it was sent.
-            self.store.note(present.version, &noted, &present.notes)?;
+        let now_ms = self.clock.now().wall_ms;
+        let intent = match fate {
+            // It ends here: nobody has to wait for us.
+            Fate::Unknown => noted.intent.clone().map(|intent| Intent { deadline_ms: now_ms, ..intent }),
+            Fate::Unspent => present.notes.intent.clone(),
+            Fate::Judged => None,
+        };
+        let mut notes = Notes { intent, ..present.notes.clone() };
+        if error.status() == Status::LockTimeout {
+            // The last look found something else, before the first try or before the second.
+            self.store.note(present.version, &noted, &notes)?;
             return Ok(None);
         }
         if error.status() == Status::Unauthorized {
@@ -323,23 +331,15 @@ impl Renewal<'_> {
                 return Ok(Some(Renewed::Adopted(newer)));
             }
             if let Some(intent) = &present.notes.intent {
-                error = error.because(&interrupted(intent, self.clock.now().wall_ms));
+                error = error.because(&interrupted(intent, now_ms));
             }
         }
-        let now_ms = self.clock.now().wall_ms;
-        let mut notes = present.notes.clone();
         // A project that was refused says nothing about renewals that keep the session's own.
         if scope == present.tokens.scope.as_deref() {
             notes.early_not_before_ms = now_ms.saturating_add(rest_ms(&error));
             notes.refusal = (error.status() == Status::Unauthorized)
                 .then(|| Refusal { http_status: error.http_status(), at_ms: now_ms });
         }
-        notes.intent = match fate {
-            // It ends here: nobody has to wait for us.
-            Fate::Unknown => noted.intent.clone().map(|intent| Intent { deadline_ms: now_ms, ..intent }),
-            Fate::Unspent => notes.intent,
-            Fate::Judged => None,
-        };
         // If the store can't take the note, the intent stands a while longer, and costs somebody a try. If there is
         // another, somebody has taken over.
         let _ = self.store.note(present.version, &noted, &notes);

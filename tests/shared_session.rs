@@ -10,7 +10,7 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use gcauth::Status;
-use gcauth_sandbox::{Effect, Fault, Moment, Target};
+use gcauth_sandbox::{DropPoint, Effect, Fault, Moment, Target};
 use serde_json::json;
 use shared::*;
 
@@ -492,6 +492,52 @@ fn unsaved_with_leases() {
 fn unsaved_with_redis() {
     unsaved(Kind::Redis, false);
     unsaved(Kind::Redis, true);
+}
+
+/// A renewal whose answer is lost, and the lock before its second try, by `meanwhile`.
+fn lost_twice(shared: &Shared, session: &gcauth::Session, meanwhile: impl FnOnce()) -> Result<(), gcauth::Error> {
+    let lost = Effect::Drop { at: DropPoint::AfterProcessing, reset: true };
+    shared.sandbox.order(Fault::new(Target::Refresh, Effect::Hold { at: Moment::AfterProcessing }).and(lost));
+    std::thread::scope(|scope| {
+        let renewing = scope.spawn(|| session.refresh(None));
+        assert!(shared.sandbox.wait_held(1, LONG));
+        meanwhile();
+        shared.sandbox.release();
+        renewing.join().unwrap()
+    })
+}
+
+/// A second try that the last look stops leaves the note of the first: whoever comes next knows that the refresh token
+/// may be spent.
+#[test]
+fn lock_lost_before_a_second_try() {
+    let Some(shared) = of_life(Kind::Redis, 3600) else { return };
+    let session = shared.logged_in();
+    let redis = shared.place.redis.as_ref().unwrap();
+    let taken = || drop(redis.cli(&["SET", "{test}:lock", "somebody else", "PX", "1500"]));
+    let error = lost_twice(&shared, &session, taken).unwrap_err();
+    assert_eq!(error.status(), Status::Unauthorized, "{error}");
+    let interrupted = format!("a renewal by process {} ", std::process::id());
+    assert!(error.message().contains(&interrupted), "{error}");
+    let counters = shared.sandbox.counters();
+    assert_eq!((counters.requests.refresh, counters.reuses), (2, 1));
+}
+
+/// Somebody logs in before the second try: that is as good as an answer.
+#[test]
+fn login_before_a_second_try() {
+    let Some(shared) = of_life(Kind::Redis, 3600) else { return };
+    let (session, other) = (shared.logged_in(), shared.session());
+    let redis = shared.place.redis.as_ref().unwrap();
+    let logs_in = || {
+        redis.cli(&["DEL", "{test}:lock"]);
+        login(&other).unwrap();
+    };
+    lost_twice(&shared, &session, logs_in).unwrap();
+    assert_eq!(bearer(&session).unwrap(), bearer(&other).unwrap());
+    let counters = shared.sandbox.counters();
+    assert_eq!((counters.requests.refresh, counters.reuses), (1, 0));
+    refresh_patiently(&session).unwrap();
 }
 
 /// A full file system: before the request nothing is sent, after it the space was reserved.

@@ -5,6 +5,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -206,6 +207,8 @@ impl Shared {
             // Groups share nothing but what they are told.
             .env("TMPDIR", &dir)
             .current_dir(&dir)
+            // In the test's own group, they would all be told to go on (SIGCONT) when the shell ends that started it.
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
@@ -399,6 +402,8 @@ pub fn work() {
     let Ok(order) = std::env::var(WORK) else {
         return;
     };
+    // Nobody else ends it when the test is broken off: Ctrl-C is for the test's own group.
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).expect("an end with the test");
     let order: Value = serde_json::from_str(&order).expect("an order");
     let log = PathBuf::from(order["log"].as_str().expect("a log"));
     let group = order["group"].as_str().expect("a group");

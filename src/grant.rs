@@ -7,18 +7,22 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use once_cell::race::OnceBox;
 
+use crate::clock::Now;
 use crate::error::{Error, Result, Status};
 use crate::fork::ProcessMark;
 use crate::record::{Author, Record};
-use crate::schedule::{Origin, Policy, Schedule};
+use crate::schedule::{Hot, Origin, Policy, Schedule};
 use crate::token::{self, Payload};
+
+/// Nobody has looked at the token yet.
+const NOT_YET: u64 = 1 << 16;
+/// No look makes the token good again.
+const NO_MORE: u64 = 0;
 
 /// The current token of a handle.
 pub(crate) struct Grant {
-    /// From this second on, read coarsely, the token is handed out without another look,
-    hot_from_s: i64,
-    /// for so many seconds: none once it is rejected.
-    hot_for_s: AtomicU64,
+    /// The seconds in which the token is handed out without another look, as [`Hot`] packs them, or one of the above.
+    hot: AtomicU64,
     is_rejected: AtomicBool,
     pub(crate) record: Arc<Record>,
     pub(crate) schedule: Schedule,
@@ -29,17 +33,18 @@ pub(crate) struct Grant {
 }
 
 impl Grant {
-    pub(crate) fn new(record: Arc<Record>, offset_ms: i64, policy: Policy) -> Self {
+    /// `record`, as it came into this handle's hands `now`.
+    pub(crate) fn new(record: Arc<Record>, now: Now, offset_ms: i64, policy: Policy) -> Self {
         let times = record.tokens.token().map(token::times).unwrap_or_default();
         let mut schedule = Schedule::new(times, record.origin, record.received, offset_ms, policy);
-        if record.origin != Origin::Given && record.author == Author::here() {
-            schedule = schedule.since(record.received);
+        let is_ours = record.author == Author::here();
+        // What others got, or a caller, came when the clock may have been ahead. A renewal too early is no harm; but
+        // without a refresh token a good token would be lost.
+        if record.origin != Origin::Given && (is_ours || record.tokens.refresh_token().is_some()) {
+            schedule = schedule.since(if is_ours { record.received } else { now });
         }
-        let (hot_from_s, hot_until_s) = (schedule.hot_from_s(), schedule.hot_until_s());
-        let is_ever_hot = record.tokens.bearer_bytes().is_some() && hot_until_s > hot_from_s;
         Grant {
-            hot_from_s,
-            hot_for_s: AtomicU64::new(if is_ever_hot { hot_until_s.abs_diff(hot_from_s) } else { 0 }),
+            hot: AtomicU64::new(if record.tokens.bearer_bytes().is_some() { NOT_YET } else { NO_MORE }),
             is_rejected: AtomicBool::new(false),
             record,
             schedule,
@@ -51,13 +56,21 @@ impl Grant {
     /// Whether the token can be handed out at this second without another look.
     #[inline]
     pub(crate) fn is_hot(&self, coarse_s: i64) -> bool {
-        // One comparison for both ends: what lies before wraps around to what is very far.
-        (coarse_s.wrapping_sub(self.hot_from_s) as u64) < self.hot_for_s.load(Ordering::Acquire)
+        Hot::has(self.hot.load(Ordering::Acquire), coarse_s)
+    }
+
+    /// Somebody looked at the token at this time, and it was fresh.
+    pub(crate) fn warm(&self, now: Now) {
+        let (before, hot) = (self.hot.load(Ordering::Acquire), self.schedule.hot(now));
+        if before != NO_MORE && hot != Hot::NEVER {
+            // A report that comes meanwhile has the last word.
+            let _ = self.hot.compare_exchange(before, hot.to_bits(), Ordering::AcqRel, Ordering::Relaxed);
+        }
     }
 
     /// Not to be handed out without another look.
     pub(crate) fn cool(&self) {
-        self.hot_for_s.store(0, Ordering::Release);
+        self.hot.store(NO_MORE, Ordering::Release);
     }
 
     /// The server turned the token away.
@@ -91,5 +104,67 @@ pub(crate) fn no_token() -> Error {
 impl fmt::Debug for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Grant").field("generation", &self.record.version.generation).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+    use super::*;
+    use crate::record::{Notes, Tokens, Version};
+    use crate::schedule::Life;
+
+    const POLICY: Policy = Policy { renew_before_ms: 900_000, jitter: 1.0 };
+    const AT: Now = Now { wall_ms: 1_000_000_000, mono_ms: 5_000 };
+
+    /// A token for an hour.
+    fn grant(origin: Origin, pid: u32, refresh_token: Option<&str>) -> Grant {
+        let iat = AT.wall_ms / 1000;
+        let payload = URL_SAFE_NO_PAD.encode(format!(r#"{{"iat":{iat},"exp":{}}}"#, iat + 3600));
+        let record = Record {
+            version: Version { session: 1, generation: 1 },
+            tokens: Tokens::new(Some(&format!("e30.{payload}.c2ln")), refresh_token, None, None).unwrap(),
+            origin,
+            received: AT,
+            author: Author { pid, ..Author::here() },
+            notes: Notes::default(),
+        };
+        Grant::new(Arc::new(record), AT, 0, POLICY)
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_hides_no_end_of_a_token_that_can_be_renewed() {
+        let set_back = Now { wall_ms: AT.wall_ms + 600_000, mono_ms: AT.mono_ms + 3_600_000 };
+        let (we, another) = (std::process::id(), std::process::id() + 1);
+        for (origin, pid, refresh_token, life) in [
+            (Origin::Login, we, None, Life::Expired),
+            (Origin::Renewal, we, Some("r"), Life::Expired),
+            (Origin::Login, another, Some("r"), Life::Expired),
+            (Origin::Renewal, another, Some("r"), Life::Expired),
+            (Origin::Renewal, another, None, Life::Fresh),
+            (Origin::Given, we, Some("r"), Life::Fresh),
+            (Origin::Given, another, Some("r"), Life::Fresh),
+        ] {
+            let grant = grant(origin, pid, refresh_token);
+            assert_eq!(grant.schedule.life(set_back), life, "{origin:?}, {pid}, {refresh_token:?}");
+        }
+    }
+
+    #[test]
+    fn a_look_warms_and_a_report_cools_for_good() {
+        let grant = grant(Origin::Login, 1, Some("r"));
+        let second = AT.wall_ms / 1000;
+        assert!(!grant.is_hot(second), "nobody has looked yet");
+        grant.warm(AT);
+        assert!(grant.is_hot(second) && grant.is_hot(second + 58) && !grant.is_hot(second + 59));
+        assert!(!grant.is_hot(second - 2), "set back before the look");
+        let later = Now { wall_ms: AT.wall_ms + 60_000, mono_ms: AT.mono_ms + 60_000 };
+        grant.warm(later);
+        assert!(grant.is_hot(second + 60) && !grant.is_hot(second + 10));
+        grant.reject();
+        grant.warm(later);
+        assert!(!grant.is_hot(second + 60));
     }
 }

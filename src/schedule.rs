@@ -49,9 +49,32 @@ pub(crate) struct Schedule {
     /// Reading of the steady clock before which a token that the server has just sent counts as fresh, whatever the
     /// wall clock says: a wrong clock must not make a renewal at every call.
     quiet_until_mono_ms: i64,
-    /// When the token came, if this process itself got it from the server: a clock that is set back since then does not
-    /// make it younger.
+    /// When the token came, by both clocks: if the wall clock is set back since then, it makes the token no younger.
     came: Option<Now>,
+}
+
+/// Seconds of this machine's clock, read coarsely, in which a token is handed out without another look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Hot {
+    from_s: i64,
+    for_s: u16,
+}
+
+impl Hot {
+    /// No second at all.
+    pub(crate) const NEVER: Hot = Hot { from_s: 0, for_s: 0 };
+
+    /// Both in one word, for an atomic: the count in its lowest bits.
+    pub(crate) fn to_bits(self) -> u64 {
+        (self.from_s << 16) as u64 | u64::from(self.for_s)
+    }
+
+    /// Whether this second is one of those packed in `bits`.
+    #[inline]
+    pub(crate) fn has(bits: u64, coarse_s: i64) -> bool {
+        // One comparison for both ends: what lies before wraps around to what is very far.
+        (coarse_s.wrapping_sub(bits as i64 >> 16) as u64) < bits & 0xffff
+    }
 }
 
 impl Schedule {
@@ -74,7 +97,7 @@ impl Schedule {
         }
     }
 
-    /// For a token that this process got from the server itself, `at` that time by its own clocks.
+    /// The same, where the time `at` which the token came counts: from then on the steady clock tells its age, too.
     pub(crate) fn since(self, at: Now) -> Self {
         Schedule { came: Some(at), ..self }
     }
@@ -104,21 +127,20 @@ impl Schedule {
         }
     }
 
-    /// The first second of this machine's clock, read coarsely, at which `life` has to be asked.
-    pub(crate) fn hot_until_s(&self) -> i64 {
-        match self.exp_ms {
-            None => i64::MAX,
-            Some(exp) => exp
-                .saturating_sub(self.window_ms)
-                .saturating_sub(self.offset_ms)
-                .saturating_sub(COARSE_LAG_MS)
-                .div_euclid(1000),
+    /// How long the token needs no other look, at a time when `life` is `Fresh`. Never for long: a clock that is set
+    /// back has to be noticed before the token runs out.
+    pub(crate) fn hot(&self, now: Now) -> Hot {
+        let longest_s = (MINUTE_MS.min(self.window_ms / 2) / 1000).max(1);
+        let for_s = self.fresh_for_ms(now).div_euclid(1000).min(longest_s);
+        match u16::try_from(for_s) {
+            Ok(for_s @ 1..) => Hot { from_s: now.wall_ms.saturating_sub(COARSE_LAG_MS).div_euclid(1000), for_s },
+            _ => Hot::NEVER,
         }
     }
 
-    /// The first second of this machine's clock at which `hot_until_s` says enough: before it, the clock was set back.
-    pub(crate) fn hot_from_s(&self) -> i64 {
-        self.came.map_or(i64::MIN, |came| came.wall_ms.saturating_sub(COARSE_LAG_MS).div_euclid(1000))
+    /// How long until it is time to renew the token.
+    pub(crate) fn fresh_for_ms(&self, now: Now) -> i64 {
+        self.exp_ms.map_or(i64::MAX, |exp| exp.saturating_sub(self.window_ms).saturating_sub(self.wall_ms(now)))
     }
 
     /// Unix seconds by the server's clock, rounded down; 0 when unknown.
@@ -212,7 +234,7 @@ mod tests {
     fn without_exp_a_token_stays_fresh() {
         let token = given(Some(0), None);
         assert_eq!(token.life(after(1_000_000_000)), Life::Fresh);
-        assert_eq!((token.hot_until_s(), token.expires_at_s()), (i64::MAX, 0));
+        assert_eq!((token.fresh_for_ms(AT), token.expires_at_s()), (i64::MAX, 0));
     }
 
     #[test]
@@ -235,10 +257,30 @@ mod tests {
         assert_eq!(ours.life(set_back(2700)), Life::Due);
         assert_eq!(ours.life(set_back(3600)), Life::Expired);
         assert_eq!(ours.seconds_left(set_back(3000)), Some(600));
-        assert_eq!(ours.hot_from_s(), AT.wall_ms / 1000 - 1);
-        // Where it came by another's clock, only ours can be asked.
+        assert_ne!(ours.hot(set_back(2690)), Hot::NEVER);
+        assert_eq!(ours.hot(set_back(2700)), Hot::NEVER);
+        // Where that is not known, only the wall clock can be asked.
         assert_eq!(answered(Some(0), Some(3600)).life(set_back(3600)), Life::Fresh);
-        assert_eq!(answered(Some(0), Some(3600)).hot_from_s(), i64::MIN);
+    }
+
+    #[test]
+    fn a_look_is_enough_for_a_minute_and_not_into_the_window() {
+        let is_hot = |hot: Hot, seconds: i64| Hot::has(hot.to_bits(), AT.wall_ms / 1000 + seconds);
+        let hot = given(Some(0), Some(3600)).hot(after(1000));
+        // The coarse clock lags: the second before is still read.
+        let seconds: Vec<i64> = (-10..4000).filter(|seconds| is_hot(hot, *seconds)).collect();
+        assert_eq!(seconds, (999..1059).collect::<Vec<_>>());
+        let last = given(Some(0), Some(3600)).hot(after(2690));
+        assert!(is_hot(last, 2698) && !is_hot(last, 2699), "{last:?}");
+        assert_eq!(given(Some(0), Some(3600)).hot(after(2700)), Hot::NEVER);
+        // Half a window: set back by as much right then, the clock shows it again before the token runs out.
+        let short = given(Some(0), Some(60)).hot(AT);
+        assert!(is_hot(short, 8) && !is_hot(short, 9), "{short:?}");
+        assert!(is_hot(given(None, None).hot(AT), 58));
+        assert!(!Hot::has(Hot::NEVER.to_bits(), 0));
+        let early = Hot { from_s: -5, for_s: 3 };
+        let seconds: Vec<i64> = (-10..10).filter(|seconds| Hot::has(early.to_bits(), *seconds)).collect();
+        assert_eq!(seconds, [-5, -4, -3]);
     }
 
     #[test]
@@ -254,7 +296,7 @@ mod tests {
         assert_eq!(ahead.life(after(2699)), Life::Fresh);
         assert_eq!(ahead.life(after(2700)), Life::Due);
         assert_eq!(ahead.life(after(3600)), Life::Expired);
-        assert_eq!(ahead.hot_until_s(), (AT.wall_ms + 2_700_000 - COARSE_LAG_MS).div_euclid(1000));
+        assert_eq!(ahead.fresh_for_ms(after(700)), 2_000_000);
         assert_eq!(ahead.expires_at_s(), AT.wall_ms / 1000 + 7200 + 3600);
     }
 
@@ -273,7 +315,7 @@ mod tests {
                     for offset in [i64::MIN, 0, i64::MAX] {
                         let plan = Schedule::new(absurd, origin, AT, offset, POLICY);
                         plan.life(AT);
-                        plan.hot_until_s();
+                        plan.hot(AT);
                     }
                 }
             }

@@ -212,7 +212,7 @@ impl Session {
         clock: Clock,
     ) -> Self {
         let policy = Policy { renew_before_ms: millis(config.renew_before), jitter: 1.0 - 0.1 * random::fraction() };
-        let grant = Grant::new(Arc::new(record), 0, policy);
+        let grant = Grant::new(Arc::new(record), clock.now(), 0, policy);
         if store.is_shared() {
             // What is stored goes before what was given: nothing is handed out unseen.
             grant.cool();
@@ -357,7 +357,10 @@ impl Session {
                 Err(error) => return Err(error),
             };
             match need {
-                Need::Nothing => return Ok(grant),
+                Need::Nothing => {
+                    grant.warm(now);
+                    return Ok(grant);
+                }
                 Need::EarlyRenewal => {
                     if !may_try_early || !self.may_look(now) {
                         return Ok(grant);
@@ -601,7 +604,7 @@ impl Session {
                 self.unsaved.store(None);
                 journal.tell(LogLevel::Information, || "the store has taken the tokens".to_owned());
                 // The same generation perhaps, but ready to be handed out unseen.
-                self.current.store(Arc::new(Grant::new(record, self.drift.offset_ms(), self.policy)));
+                self.current.store(self.grant(record));
             }
         }
         Ok(())
@@ -614,9 +617,13 @@ impl Session {
             && grant.schedule.life(self.clock.now()) != Life::Expired
     }
 
+    fn grant(&self, record: Arc<Record>) -> Arc<Grant> {
+        Arc::new(Grant::new(record, self.clock.now(), self.drift.offset_ms(), self.policy))
+    }
+
     /// Makes `record` current, unless something newer is.
     fn install(&self, record: Arc<Record>) -> Arc<Grant> {
-        let grant = Arc::new(Grant::new(record, self.drift.offset_ms(), self.policy));
+        let grant = self.grant(record);
         let mut present = self.current.load_full();
         // Another session is another login, whatever its number.
         while present.record.version.session != grant.record.version.session
@@ -753,10 +760,10 @@ impl Session {
         write_object(&members)
     }
 
-    /// Up to which second calls cost nothing.
+    /// How long no call looks into the store.
     #[cfg(test)]
-    pub(crate) fn hot_until_s(&self) -> i64 {
-        self.current.load().schedule.hot_until_s()
+    pub(crate) fn fresh_for_ms(&self) -> i64 {
+        self.current.load().schedule.fresh_for_ms(self.clock.now())
     }
 
     fn renewal<'a>(&'a self, journal: &'a Journal) -> Renewal<'a> {

@@ -28,18 +28,16 @@ fn measure(hosts: usize, per_host: usize, kind: &'static str, store_ms: (i64, i6
         let given = given.get_or_init(|| world.lock().server.login(0));
         let session = session(world, slot, given);
         loop {
-            let now = {
+            {
                 let inner = world.lock();
                 if inner.now_ms >= inner.end_ms {
                     return;
                 }
-                inner.now_ms
-            };
+            }
             let outcome = session.bearer().and_then(|current| current.token().map(str::to_owned));
             world.lock().check_outcome(slot, &outcome);
             // Calls that read the token in hand cost nothing; time passes to the next one that may look.
-            let hot_s = session.hot_until_s() - super::EPOCH_MS / 1000;
-            let pause = (hot_s * 1000 - now).max(1000).div_euclid(1000) * 1000;
+            let pause = session.fresh_for_ms().max(1000).div_euclid(1000) * 1000;
             world.pause(slot, pause, None);
         }
     });

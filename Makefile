@@ -8,6 +8,8 @@ CARGO ?= cargo
 CC ?= cc
 INSTALL ?= install
 FUZZ_SECONDS ?= 60
+# Anything but yes builds the library without the stores redis:// and rediss://.
+REDIS ?= yes
 
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
 # As in build.rs: the ABI's number, not the version's.
@@ -18,7 +20,7 @@ DEMO := build/demo
 # With the Rust library among the crate types, there would be no link-time optimisation; and only with it the library stays
 # small when our own code is compiled to be fast.
 BUILD_LIBRARY := $(CARGO) rustc --locked --release --config 'profile.release.package.gcauth.opt-level=3' \
-    -p gcauth --lib --crate-type cdylib,staticlib
+    $(if $(filter-out yes,$(REDIS)),--no-default-features) -p gcauth --lib --crate-type cdylib,staticlib
 ARCHIVE := build/make/libgcauth.a
 PACKAGE_FILES := build/make/package
 PKGCONFIGDIR := $(LIBDIR)/pkgconfig

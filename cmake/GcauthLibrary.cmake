@@ -23,6 +23,9 @@ set(cargo_options --locked --release --target-dir "${GCAUTH_CARGO_TARGET_DIR}")
 # As in the Makefile: with the Rust library among the crate types, there would be no link-time optimisation.
 set(build_library "${GCAUTH_CARGO}" rustc ${cargo_options} --config profile.release.package.gcauth.opt-level=3
                   -p gcauth --lib --crate-type cdylib,staticlib)
+if(NOT GCAUTH_REDIS)
+  list(APPEND build_library --no-default-features)
+endif()
 # Apart from each other: in one go, what both depend on would have the features that either of them wants, and the
 # library that is tested would not be the one that is installed.
 set(build_sandbox)

@@ -9,8 +9,8 @@
 #include <sys/types.h>
 #include <sys/wait.h>
 
-/* Runs `work` in a child; the number of its failed checks is its exit status. */
-MAYBE_UNUSED static pid_t child(void (*work)(gc_auth_t *), gc_auth_t *auth)
+/* Forks; 0 in the child, which ends by `end_child`. */
+MAYBE_UNUSED static pid_t begin_child(void)
 {
     pid_t pid;
     fflush(NULL);
@@ -20,13 +20,29 @@ MAYBE_UNUSED static pid_t child(void (*work)(gc_auth_t *), gc_auth_t *auth)
         /* A child that hangs is ended by a signal. */
         alarm(240);
         checks_failed = 0;
-        work(auth);
-        _exit(checks_failed > 100 ? 100 : (int)checks_failed);
     }
     return pid;
 }
 
-MAYBE_UNUSED static void await(pid_t pid)
+/* The number of its failed checks is a child's exit status. */
+MAYBE_UNUSED static void end_child(void)
+{
+    _exit(checks_failed > 100 ? 100 : (int)checks_failed);
+}
+
+/* Runs `work` in a child. */
+MAYBE_UNUSED static pid_t child(void (*work)(gc_auth_t *), gc_auth_t *auth)
+{
+    pid_t pid = begin_child();
+    if (pid == 0) {
+        work(auth);
+        end_child();
+    }
+    return pid;
+}
+
+/* Waits for the end of a child; whether all of its checks held. */
+MAYBE_UNUSED static int await(pid_t pid)
 {
     int status = -1;
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
@@ -34,7 +50,9 @@ MAYBE_UNUSED static void await(pid_t pid)
     if (!CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
         fprintf(stderr, "... a child ended with %s %d\n", WIFSIGNALED(status) ? "signal" : "status",
                 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+        return 0;
     }
+    return 1;
 }
 
 #endif

@@ -2,6 +2,7 @@
  * store that is another's, and core dumps. */
 
 #include "check.h"
+#include "children.h"
 #include "jwt.h"
 #include "sandbox.h"
 #include "threads.h"
@@ -199,20 +200,12 @@ static void interrupted_all_the_time(void)
 /* Does `work` in a child, which may do to itself what it likes. */
 static void in_child(void (*work)(const char *), const char *argument)
 {
-    int status = -1;
-    pid_t pid;
-    fflush(NULL);
-    pid = fork();
-    REQUIRE(pid >= 0);
+    pid_t pid = begin_child();
     if (pid == 0) {
-        alarm(300);
-        checks_failed = 0;
         work(argument);
-        _exit(checks_failed ? 1 : 0);
+        end_child();
     }
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
-    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    await(pid);
 }
 
 static void without_environment(const char *dir)
@@ -410,10 +403,7 @@ static void core_dump(void)
 #else
     char *dir = directory(), core[512];
     int status = -1;
-    pid_t pid;
-    fflush(NULL);
-    pid = fork();
-    REQUIRE(pid >= 0);
+    pid_t pid = begin_child();
     if (pid == 0) {
         die_with_tokens(dir);
     }

@@ -2,6 +2,7 @@
  * attempt is made in a child whose address space is limited, since elsewhere a failed allocation may end a process. */
 
 #include "check.h"
+#include "children.h"
 #include "jwt.h"
 #include "sandbox.h"
 
@@ -198,22 +199,13 @@ int main(void)
     check_begin();
     sandbox_start(&sandbox, options);
     for (i = 0; i < sizeof works / sizeof *works; i++) {
-        int status = -1;
-        pid_t pid;
-        fflush(NULL);
-        pid = fork();
-        REQUIRE(pid >= 0);
+        pid_t pid = begin_child();
         if (pid == 0) {
-            alarm(300);
-            checks_failed = 0;
             works[i].work();
-            _exit(checks_failed ? 1 : 0);
+            end_child();
         }
-        while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-        }
-        if (!CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
-            fprintf(stderr, "... %s: ended with %s %d\n", works[i].name, WIFSIGNALED(status) ? "signal" : "status",
-                    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+        if (!await(pid)) {
+            fprintf(stderr, "... that was %s\n", works[i].name);
         }
     }
     sandbox_stop(&sandbox);

@@ -232,7 +232,8 @@ impl Dice {
 /// step of a renewal, and others are killed while the server answers them.
 fn random_kills(kind: Kind, token_life_s: u64, refresh_every_ms: u64, processes: usize, kills: usize) {
     let more = json!({"timeout_ms": if refresh_every_ms > 0 { 1000 } else { 30_000 }});
-    let Some(shared) = Shared::new(kind, token_life_s, Some(60), more) else { return };
+    // Many in a row may come to grief, and each leaves its lease behind: the server has patience for all of them.
+    let Some(shared) = Shared::new(kind, token_life_s, Some(3600), more) else { return };
     let mut dice = Dice::new();
     drop(shared.logged_in());
     // Renewals that last a while are hit more often.
@@ -252,7 +253,7 @@ fn random_kills(kind: Kind, token_life_s: u64, refresh_every_ms: u64, processes:
         (0..processes).map(|number| shared.worker(&number.to_string(), &round, &[])).collect();
     std::thread::sleep(Duration::from_secs(2));
     let (mut killed, mut in_a_renewal) = (0, 0);
-    let (mut next, mut aims) = (Instant::now(), false);
+    let (mut next, mut renewing, mut is_target) = (Instant::now(), None, false);
     let end = Instant::now() + LONG * 4;
     while killed < kills {
         assert!(Instant::now() < end, "{killed} kills only");
@@ -264,20 +265,25 @@ fn random_kills(kind: Kind, token_life_s: u64, refresh_every_ms: u64, processes:
                 *slot = begin(number, &mut dice);
             }
         }
-        // Every other time somebody who has sent, and waits for the answer, if there is one soon.
-        let renewing = if aims { shared.renewing_pid() } else { None };
-        let found = renewing.and_then(|pid| workers.iter().position(|worker| worker.pid() == pid));
-        if found.is_some() || Instant::now() >= next {
-            let number = found.unwrap_or_else(|| dice.below(processes));
+        // Every other one who has sent, and waits for the answer; besides them, now and then anybody.
+        let renewing_now = shared.renewing_pid();
+        if renewing_now != renewing {
+            (renewing, is_target) = (renewing_now, dice.below(2) == 0);
+        }
+        let target =
+            renewing.filter(|_| is_target).and_then(|pid| workers.iter().position(|worker| worker.pid() == pid));
+        if target.is_some() || Instant::now() >= next {
+            let number = target.unwrap_or_else(|| dice.below(processes));
             if !workers[number].has_ended() {
                 workers[number].kill();
                 shared.note(json!({"what": "killed", "pid": workers[number].pid(), "group": number.to_string()}));
                 killed += 1;
-                in_a_renewal += usize::from(found.is_some());
+                in_a_renewal += usize::from(target.is_some());
                 workers[number] = begin(number, &mut dice);
             }
-            aims = !aims;
-            next = Instant::now() + Duration::from_millis(100 + dice.below(if aims { 4000 } else { 500 }) as u64);
+            if target.is_none() {
+                next = Instant::now() + Duration::from_millis(100 + dice.below(2000) as u64);
+            }
         }
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -15,6 +15,12 @@ const COARSE: ClockId = ClockId::CLOCK_REALTIME_COARSE;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const COARSE: ClockId = ClockId::CLOCK_REALTIME;
 
+/// Goes on while the machine sleeps, where there is such a clock: tokens get older then.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const STEADY: ClockId = ClockId::CLOCK_BOOTTIME;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const STEADY: ClockId = ClockId::CLOCK_MONOTONIC;
+
 /// One exact reading of both clocks, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
@@ -53,9 +59,7 @@ impl Clock {
     /// Both clocks, exactly.
     pub(crate) fn now(&self) -> Now {
         match self {
-            Clock::System => {
-                Now { wall_ms: read_ms(ClockId::CLOCK_REALTIME), mono_ms: read_ms(ClockId::CLOCK_MONOTONIC) }
-            }
+            Clock::System => Now { wall_ms: read_ms(ClockId::CLOCK_REALTIME), mono_ms: read_ms(STEADY) },
             Clock::Manual(clock) => clock.now(),
             #[cfg(test)]
             Clock::Simulated(clock) => clock.now(),

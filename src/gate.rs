@@ -12,6 +12,7 @@ use loom::sync::{Condvar, Mutex, MutexGuard};
 
 use crate::error::{Error, Status};
 use crate::fork::ProcessMark;
+use crate::record::Version;
 use crate::schedule::late_pause_ms;
 
 /// The gate of this process. A forked child gets a new one: another thread of the parent may have held the old.
@@ -50,10 +51,10 @@ pub(crate) struct State {
     failures: Failures,
 }
 
-/// Failed renewals of one generation; a newer generation starts with a clean slate.
+/// Failed renewals of one record; another starts with a clean slate.
 #[derive(Debug, Default)]
 struct Failures {
-    generation: u64,
+    version: Option<Version>,
     early_not_before_ms: i64,
     late_count: u32,
     late_not_before_ms: i64,
@@ -73,7 +74,7 @@ struct Failed {
 
 /// A renewal that failed.
 pub(crate) struct Failure {
-    pub(crate) generation: u64,
+    pub(crate) version: Version,
     pub(crate) scope: Option<String>,
     pub(crate) error: Error,
     /// Reading of the steady clock at the failure.
@@ -103,16 +104,16 @@ pub(crate) struct Turn<'a> {
 }
 
 impl State {
-    /// Why an early renewal of `generation` rests at `now_ms`.
-    pub(crate) fn is_early_held(&self, generation: u64, now_ms: i64) -> bool {
+    /// Why an early renewal of the record `version` rests at `now_ms`.
+    pub(crate) fn is_early_held(&self, version: Version, now_ms: i64) -> bool {
         let failures = &self.failures;
-        failures.generation == generation && (failures.is_refused || now_ms < failures.early_not_before_ms)
+        failures.version == Some(version) && (failures.is_refused || now_ms < failures.early_not_before_ms)
     }
 
-    /// The error that stands while a renewal of `generation` that can't wait is not tried again.
-    pub(crate) fn late_error(&self, generation: u64, now_ms: i64) -> Option<Error> {
+    /// The error that stands while a renewal of the record `version` that can't wait is not tried again.
+    pub(crate) fn late_error(&self, version: Version, now_ms: i64) -> Option<Error> {
         let failures = &self.failures;
-        let is_held = failures.generation == generation
+        let is_held = failures.version == Some(version)
             && (failures.is_refused || (failures.late_count > 0 && now_ms < failures.late_not_before_ms));
         failures.standing.clone().filter(|_| is_held)
     }
@@ -179,8 +180,8 @@ impl Turn<'_> {
     /// Remembers that this turn's renewal failed.
     pub(crate) fn note(&self, failure: Failure) {
         let mut state = self.gate.lock();
-        if state.failures.generation != failure.generation {
-            state.failures = Failures { generation: failure.generation, ..Failures::default() };
+        if state.failures.version != Some(failure.version) {
+            state.failures = Failures { version: Some(failure.version), ..Failures::default() };
         }
         let failures = &mut state.failures;
         failures.last = Some(Failed { turn: self.number, scope: failure.scope, error: failure.error.clone() });
@@ -214,6 +215,8 @@ mod model {
 
     use super::*;
 
+    const FIRST: Version = Version { session: 1, generation: 1 };
+
     /// What renewing threads share.
     #[derive(Default)]
     struct Shared {
@@ -229,7 +232,7 @@ mod model {
             assert_eq!(self.busy.fetch_add(1, Ordering::SeqCst), 0, "two at once");
             if self.renewals.fetch_add(1, Ordering::SeqCst) < failures {
                 turn.note(Failure {
-                    generation: 0,
+                    version: FIRST,
                     scope: None,
                     error: Error::new(Status::Server, "as ordered"),
                     now_ms: 0,
@@ -247,7 +250,7 @@ mod model {
         fn must_renew(&self, failures: usize) -> bool {
             while self.generation.load(Ordering::SeqCst) == 0 {
                 let soon = Instant::now() + Duration::from_secs(3600);
-                match self.gate.turn_or_wait(soon, |state| state.late_error(0, 0)) {
+                match self.gate.turn_or_wait(soon, |state| state.late_error(FIRST, 0)) {
                     Admission::Turn(turn) if self.generation.load(Ordering::SeqCst) == 0 => self.renew(&turn, failures),
                     Admission::Turn(_) | Admission::Waited => {}
                     Admission::Held(_) => return false,
@@ -258,7 +261,7 @@ mod model {
 
         /// As a thread with a valid token does it.
         fn try_early(&self, failures: usize) {
-            if let Some(turn) = self.gate.try_turn(|state| state.is_early_held(0, 0))
+            if let Some(turn) = self.gate.try_turn(|state| state.is_early_held(FIRST, 0))
                 && self.generation.load(Ordering::SeqCst) == 0
             {
                 self.renew(&turn, failures);
@@ -336,13 +339,17 @@ mod tests {
 
     use super::*;
 
+    const FIRST: Version = Version { session: 1, generation: 1 };
+    /// The next generation, and one of another login.
+    const OTHERS: [Version; 2] = [Version { generation: 2, ..FIRST }, Version { session: 2, ..FIRST }];
+
     fn soon() -> Instant {
         Instant::now() + Duration::from_secs(60)
     }
 
     fn failure(status: Status, was_late: bool) -> Failure {
         Failure {
-            generation: 1,
+            version: FIRST,
             scope: None,
             error: Error::new(status, "why"),
             now_ms: 0,
@@ -382,12 +389,13 @@ mod tests {
     }
 
     #[test]
-    fn failures_hold_back_their_own_generation_only() {
+    fn failures_hold_back_their_own_record_only() {
         let gate = Gate::default();
         gate.try_turn(|_| false).unwrap().note(failure(Status::Server, false));
         let state = gate.lock();
-        assert!(state.is_early_held(1, 499) && !state.is_early_held(1, 500) && !state.is_early_held(2, 0));
-        assert!(state.late_error(1, 0).is_none());
+        assert!(state.is_early_held(FIRST, 499) && !state.is_early_held(FIRST, 500));
+        assert!(OTHERS.iter().all(|version| !state.is_early_held(*version, 0)));
+        assert!(state.late_error(FIRST, 0).is_none());
         assert!(state.error_since(0, None).is_some());
         assert!(state.error_since(1, None).is_none() && state.error_since(0, Some("p")).is_none());
     }
@@ -398,8 +406,8 @@ mod tests {
         for (count, pause) in [(1, 1000), (2, 2000), (3, 4000)] {
             gate.try_turn(|_| false).unwrap().note(failure(Status::Server, true));
             let state = gate.lock();
-            assert!(state.late_error(1, pause - 1).is_some(), "{count}");
-            assert!(state.late_error(1, pause).is_none(), "{count}");
+            assert!(state.late_error(FIRST, pause - 1).is_some(), "{count}");
+            assert!(state.late_error(FIRST, pause).is_none(), "{count}");
         }
     }
 
@@ -408,7 +416,9 @@ mod tests {
         let gate = Gate::default();
         gate.try_turn(|_| false).unwrap().note(failure(Status::Unauthorized, true));
         let state = gate.lock();
-        assert!(state.is_early_held(1, i64::MAX) && state.late_error(1, i64::MAX).is_some());
-        assert!(!state.is_early_held(2, 0) && state.late_error(2, 0).is_none());
+        assert!(state.is_early_held(FIRST, i64::MAX) && state.late_error(FIRST, i64::MAX).is_some());
+        for version in OTHERS {
+            assert!(!state.is_early_held(version, 0) && state.late_error(version, 0).is_none());
+        }
     }
 }

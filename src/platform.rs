@@ -327,10 +327,20 @@ impl Place<'_> {
 fn fate(outcome: &std::result::Result<Answer, Failure>, was_lost: bool) -> Fate {
     match outcome {
         Ok(answer) if [502, 504].contains(&answer.status) => Fate::Unknown,
-        Ok(answer) if ![429, 503].contains(&answer.status) => Fate::Judged,
+        Ok(answer) if is_verdict(answer.status, was_lost) => Fate::Judged,
         Err(failure) if failure.was_sent => Fate::Unknown,
         _ if was_lost => Fate::Unknown,
         _ => Fate::Unspent,
+    }
+}
+
+/// Whether an answer of this status says for good what became of the refresh token; after a loss, only one that is about
+/// the token does.
+fn is_verdict(status: u16, was_lost: bool) -> bool {
+    match status {
+        200..300 | 400 | 401 | 403 | 404 => true,
+        429 | 503 => false,
+        _ => !was_lost,
     }
 }
 
@@ -460,7 +470,8 @@ mod tests {
             (lost(true), Fate::Unknown, Fate::Unknown),
             (answer(502), Fate::Unknown, Fate::Unknown),
             (answer(401), Fate::Judged, Fate::Judged),
-            (answer(500), Fate::Judged, Fate::Judged),
+            (answer(200), Fate::Judged, Fate::Judged),
+            (answer(500), Fate::Judged, Fate::Unknown),
         ] {
             assert_eq!(fate(&outcome, false), after_none);
             assert_eq!(fate(&outcome, true), after_a_loss);

@@ -23,6 +23,20 @@ pub(crate) struct Record {
     pub(crate) notes: Notes,
 }
 
+impl Record {
+    /// Whether this record, found in the store, stands where `held` stood, or after it.
+    pub(crate) fn is_not_older(&self, held: &Record) -> bool {
+        if self.version.session == held.version.session {
+            return self.version.generation >= held.version.generation;
+        }
+        // Another session is another login, whatever its number; but given tokens only seed a store that is empty, and
+        // one that has lost what we hold was no such thing.
+        self.version.generation > held.version.generation
+            || self.origin != Origin::Given
+            || held.origin == Origin::Given
+    }
+}
+
 /// Which record it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Version {

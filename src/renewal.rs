@@ -27,6 +27,8 @@ const SHORTEST: Duration = Duration::from_secs(3);
 const LOCK_MARGIN: Duration = Duration::from_secs(5);
 /// How much of the lock's time has to be left when the first byte goes out.
 const SEND_MARGIN: Duration = Duration::from_secs(2);
+/// No request is sent with less time left for its answer, or a quarter of `timeout_ms`.
+const ANSWER_TIME: Duration = Duration::from_secs(1);
 /// How long we wait for somebody else to bring back a store that has come back empty.
 const EMPTY_STORE_PAUSE: Duration = Duration::from_secs(2);
 
@@ -34,6 +36,8 @@ const EMPTY_STORE_PAUSE: Duration = Duration::from_secs(2);
 const REFUSAL_REST_MS: i64 = 60_000;
 /// How long to wait for the lock between two looks at the record.
 const WAIT_SLICE: Duration = Duration::from_millis(500);
+/// The same where each look is a connection of its own.
+const WAIT_SLICE_REDIS: Duration = Duration::from_millis(1500);
 /// How long to wait for what may come any moment.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
@@ -78,20 +82,29 @@ impl Renewal<'_> {
         let floor = SHORTEST.min(self.timeout / 2);
         let latest = wish.deadline.checked_sub(floor);
         let mut obstacle: fn() -> Error = too_late;
+        // Whether the store has just lost what we hold: then others may hold something newer.
+        let mut is_doubtful = false;
         loop {
             let now = self.clock.instant();
             let Some(latest) = latest.filter(|latest| now <= *latest) else {
                 return Err(obstacle());
             };
             // Most who come have only to look: the lock is for the one who renews.
-            if let Some(present) = self.store.load()?
-                && let Some(look) = self.look(&present, seen, wish)?
-            {
-                return Ok(look);
+            if let Some(present) = self.store.load()? {
+                if let Some(look) = self.look(&present, seen, wish)? {
+                    return Ok(look);
+                }
+                if !present.is_not_older(seen) {
+                    // Without the lock: who has it may be waiting for just this.
+                    self.put_back(seen, Expected::Record(present.version))?;
+                    is_doubtful = seen.version.generation > 0;
+                    continue;
+                }
             }
             let budget = wish.deadline.saturating_duration_since(now).min(LONGEST);
             // In slices, so that what the holder achieves is seen by all who wait, and not by one after the other.
-            let wait_until = (!wish.is_early).then(|| latest.min(now + WAIT_SLICE));
+            let slice = if self.store.kind() == "redis" { WAIT_SLICE_REDIS } else { WAIT_SLICE };
+            let wait_until = (!wish.is_early).then(|| latest.min(now + slice));
             let Some(lock) = self.store.lock(budget + LOCK_MARGIN, wait_until)? else {
                 if wish.is_early {
                     return Ok(Renewed::Held);
@@ -103,18 +116,27 @@ impl Renewal<'_> {
             reach("locked");
             self.debug("the renewal lock is taken");
             let deadline = wish.deadline.min(self.clock.instant() + budget);
-            let present = match self.store.load()? {
-                Some(present) if is_not_older(&present, seen) => present,
-                older => {
-                    self.put_back(seen, older.map(|record| record.version))?;
-                    // The lock was for what stood there before.
-                    continue;
-                }
+            let present = self.store.load()?;
+            if present.is_none() {
+                self.put_back(seen, Expected::Nothing)?;
+                is_doubtful = seen.version.generation > 0;
+            }
+            if is_doubtful {
+                // Somebody may hold something newer than what we have put back, and sees now that it is needed.
+                self.clock.sleep(EMPTY_STORE_PAUSE);
+                is_doubtful = false;
+                continue;
+            }
+            let Some(present) = present.filter(|present| present.is_not_older(seen)) else {
+                continue;
             };
             if let Some(look) = self.look(&present, seen, wish)? {
                 return Ok(look);
             }
             let Some(pause) = self.others_pause(&present) else {
+                if self.clock.instant() > latest {
+                    return Err(too_late());
+                }
                 match self.spend(&present, lock, wish.project, deadline, &rest_ms)? {
                     Some(renewed) => return Ok(renewed),
                     None => {
@@ -137,7 +159,7 @@ impl Renewal<'_> {
 
     /// What a look at the record is enough for, if it is.
     fn look(&self, present: &Arc<Record>, seen: &Record, wish: Wish) -> Result<Option<Renewed>> {
-        if !is_not_older(present, seen) {
+        if !present.is_not_older(seen) {
             return Ok(None);
         }
         if present.version != seen.version && self.is_usable(present, wish) {
@@ -161,7 +183,7 @@ impl Renewal<'_> {
         login: impl FnOnce() -> Result<Received>,
     ) -> Result<Renewed> {
         let left = deadline.saturating_duration_since(self.clock.instant());
-        let Some(_lock) = self.store.lock(left + LOCK_MARGIN, Some(deadline))? else {
+        let Some(_lock) = self.store.lock(left.min(LONGEST) + LOCK_MARGIN, Some(deadline))? else {
             return Err(held_too_long());
         };
         let seen = self.store.load()?.map_or(Version { session, generation: 0 }, |record| record.version);
@@ -204,21 +226,15 @@ impl Renewal<'_> {
         (is_theirs && !is_dead).then(|| left.min(RETRY_PAUSE))
     }
 
-    /// A store that has lost what we hold gets it back, unless somebody has something newer.
-    fn put_back(&self, seen: &Record, mut older: Option<Version>) -> Result<()> {
-        if older.is_none() && seen.version.generation > 0 {
-            self.clock.sleep(EMPTY_STORE_PAUSE);
-            match self.store.load()? {
-                Some(record) if is_not_older(&record, seen) => return Ok(()),
-                other => older = other.map(|record| record.version),
-            }
-        }
+    /// Gives a store that has lost what we hold our own record back, if there is still what is `expected`.
+    fn put_back(&self, seen: &Record, expected: Expected) -> Result<()> {
         if seen.tokens.is_none() {
             return Err(no_token());
         }
-        let expected = older.map_or(Expected::Nothing, Expected::Record);
-        self.store.commit(expected, seen.clone())?;
-        self.journal.tell(LogLevel::Warning, || "the session store had lost the session; it has it again".to_owned());
+        if let Commit::Done(_) = self.store.commit(expected, seen.clone())? {
+            let lost = || "the session store had lost the session; it has it again".to_owned();
+            self.journal.tell(LogLevel::Warning, lost);
+        }
         Ok(())
     }
 
@@ -247,7 +263,10 @@ impl Renewal<'_> {
         if !self.store.note(present.version, &present.notes, &noted)? {
             return Ok(None);
         }
-        self.store.prepare()?;
+        if let Err(error) = self.store.prepare() {
+            let _ = self.store.note(present.version, &noted, &present.notes);
+            return Err(error);
+        }
         reach("intended");
         if let Some(intent) = &present.notes.intent {
             self.journal.tell(LogLevel::Warning, || {
@@ -255,7 +274,7 @@ impl Renewal<'_> {
             });
         }
         // The lock stays ours until the new record stands; the look has only a share in it.
-        let look = self.last_look(present, lock.clone());
+        let look = self.last_look(present, lock.clone(), deadline);
         let Received { tokens, heard } =
             match self.platform.refresh(&present.tokens, scope, look, deadline, self.journal) {
                 Ok(received) => received,
@@ -289,14 +308,20 @@ impl Renewal<'_> {
         }
     }
 
-    /// What is looked at just before the first byte of the request: lock and record.
-    fn last_look(&self, present: &Arc<Record>, lock: Arc<dyn Lock>) -> BeforeSend {
-        let (store, seen) = (self.store.clone(), present.version);
+    /// What is looked at just before the first byte of the request: record and lock, and whether the answer can still
+    /// come in time.
+    fn last_look(&self, present: &Arc<Record>, lock: Arc<dyn Lock>, deadline: Instant) -> BeforeSend {
+        let (store, clock, seen) = (self.store.clone(), self.clock.clone(), present.version);
+        let for_the_answer = ANSWER_TIME.min(self.timeout / 4);
         Arc::new(move || {
             reach("connected");
-            let stands = lock.is_held(SEND_MARGIN)? && store.load()?.is_some_and(|record| record.version == seen);
+            // The lock last: a slow store eats its time.
+            let stands = store.load()?.is_some_and(|record| record.version == seen) && lock.is_held(SEND_MARGIN)?;
             if !stands {
                 return Err(lost());
+            }
+            if deadline.saturating_duration_since(clock.instant()) < for_the_answer {
+                return Err(Error::new(Status::Timeout, "too little of timeout_ms was left to send the request"));
             }
             reach("looked");
             Ok(())
@@ -316,8 +341,9 @@ impl Renewal<'_> {
         let intent = match fate {
             // It ends here: nobody has to wait for us.
             Fate::Unknown => noted.intent.clone().map(|intent| Intent { deadline_ms: now_ms, ..intent }),
-            Fate::Unspent => present.notes.intent.clone(),
-            Fate::Judged => None,
+            // A server that fails has refused nothing: an older doubt stays.
+            Fate::Judged if error.status() == Status::Unauthorized => None,
+            Fate::Unspent | Fate::Judged => present.notes.intent.clone(),
         };
         let mut notes = Notes { intent, ..present.notes.clone() };
         if error.status() == Status::LockTimeout {
@@ -327,7 +353,9 @@ impl Renewal<'_> {
         }
         if error.status() == Status::Unauthorized {
             // Somebody may have been faster, and spent the token before us.
-            if let Some(newer) = self.store.load()?.filter(|record| record.version != present.version) {
+            if let Ok(Some(newer)) = self.store.load()
+                && newer.version != present.version
+            {
                 return Ok(Some(Renewed::Adopted(newer)));
             }
             if let Some(intent) = &present.notes.intent {
@@ -374,11 +402,6 @@ impl Renewal<'_> {
             notes: Notes::default(),
         }
     }
-}
-
-/// Whether `record` is at least as new as `seen`. Another session is another login.
-fn is_not_older(record: &Record, seen: &Record) -> bool {
-    record.version.session != seen.version.session || record.version.generation >= seen.version.generation
 }
 
 /// Names a refresh token without telling it.

@@ -31,6 +31,11 @@ use crate::token::{self, KeyCache, Payload};
 use crate::wiped_json::{Member, write_object};
 
 const MAX_PROJECT_LEN: usize = 64 * 1024;
+/// Longer than a store takes to take a record, or to fail.
+const LONGEST_SAVE_MS: i64 = 20_000;
+
+#[cfg(test)]
+mod tests;
 
 /// One login and its tokens. Share it between threads by reference.
 pub struct Session {
@@ -53,6 +58,8 @@ pub struct Session {
     /// Reading of the steady clock before which the store is not looked into again.
     look_again_ms: AtomicI64,
     unsaved: ArcSwapOption<Unsaved>,
+    /// Reading of the steady clock before which it is not offered to the store again.
+    save_again_ms: AtomicI64,
     counts: Counts,
     log: Log,
 }
@@ -231,6 +238,7 @@ impl Session {
             is_read: AtomicBool::new(!store.is_shared()),
             look_again_ms: AtomicI64::new(i64::MIN),
             unsaved: ArcSwapOption::empty(),
+            save_again_ms: AtomicI64::new(i64::MIN),
             counts: Counts::default(),
             log: Log::default(),
             store,
@@ -270,12 +278,12 @@ impl Session {
         self.is_read.store(true, Ordering::Release);
         match began {
             Renewed::Unsaved { record, seen, error } => {
-                self.keep_unsaved(*record, seen, &error, journal);
+                self.keep_unsaved(*record, seen, &error, &self.current.load_full(), journal);
                 Err(error)
             }
             Renewed::Made(record) | Renewed::Adopted(record) => {
                 self.unsaved.store(None);
-                Ok(self.install(record).record.version.generation)
+                Ok(self.install(record, &self.current.load_full()).record.version.generation)
             }
             Renewed::Held => {
                 Err(Error::new(Status::LockTimeout, "another process held this session too long; try again"))
@@ -339,21 +347,26 @@ impl Session {
     fn bearer_with_care(&self) -> Result<Arc<Grant>> {
         let journal = self.log.journal();
         let deadline = self.deadline();
-        if let Err(error) = self.read_once() {
-            journal.tell(LogLevel::Warning, || error.message().to_owned());
-            // A store that is down costs nothing while there is a valid token.
+        if !self.is_read.load(Ordering::Acquire) {
             let grant = self.current.load_full();
-            return if self.is_good(&grant) { Ok(grant) } else { Err(error) };
+            let is_good = self.is_good(&grant);
+            // A store that is down costs nothing while there is a valid token.
+            if is_good && !self.may_look(self.clock.now()) {
+                return Ok(grant);
+            }
+            if let Err(error) = self.read_store() {
+                journal.tell(LogLevel::Warning, || error.message().to_owned());
+                return if is_good { Ok(grant) } else { Err(error) };
+            }
         }
-        // What could not be saved is good all the same.
-        let _ = self.save(&journal);
+        self.try_save(&journal);
         let mut may_try_early = true;
         loop {
             let grant = self.current.load_full();
             let now = self.clock.now();
             let need = match self.need(&grant, now) {
                 Ok(need) => need,
-                Err(_) if self.has_changed(&grant, now)? => continue,
+                Err(_) if self.has_changed(&grant, now) => continue,
                 Err(error) => return Err(error),
             };
             match need {
@@ -366,9 +379,9 @@ impl Session {
                         return Ok(grant);
                     }
                     may_try_early = false;
-                    let generation = grant.record.version.generation;
+                    let version = grant.record.version;
                     let gate = self.gate.get();
-                    if let Some(turn) = gate.try_turn(|state| state.is_early_held(generation, now.mono_ms))
+                    if let Some(turn) = gate.try_turn(|state| state.is_early_held(version, now.mono_ms))
                         && self.is_current(&grant)
                     {
                         // A failure costs nothing while the token is valid; the next round looks whether it still is.
@@ -392,8 +405,8 @@ impl Session {
     /// Renews, or waits until somebody else has tried; then it is time to look again.
     fn must_renew(&self, grant: &Arc<Grant>, now: Now, deadline: Instant, journal: &Journal) -> Result<()> {
         let gate = self.gate.get();
-        let generation = grant.record.version.generation;
-        match gate.turn_or_wait(deadline, |state| state.late_error(generation, now.mono_ms)) {
+        let version = grant.record.version;
+        match gate.turn_or_wait(deadline, |state| state.late_error(version, now.mono_ms)) {
             Admission::Turn(turn) if self.is_current(grant) => {
                 self.renew(&turn, grant, Wish { project: None, is_early: false, is_explicit: false, deadline }, journal)
             }
@@ -403,7 +416,7 @@ impl Session {
                 Ok(())
             }
             // Another process may have had more luck meanwhile.
-            Admission::Held(_) if self.has_changed(grant, now)? => Ok(()),
+            Admission::Held(_) if self.has_changed(grant, now) => Ok(()),
             Admission::Held(error) => Err(error),
         }
     }
@@ -466,7 +479,7 @@ impl Session {
             // What failed may be the second round, on a newer record.
             let grant = self.current.load_full();
             turn.note(Failure {
-                generation: grant.record.version.generation,
+                version: grant.record.version,
                 scope: wish.project.or(grant.record.tokens.scope.as_deref()).map(str::to_owned),
                 error: error.clone(),
                 now_ms: self.clock.now().mono_ms,
@@ -491,7 +504,7 @@ impl Session {
                     Counts::add(&self.counts.made);
                     journal
                         .tell(LogLevel::Information, || format!("renewed: generation {}", record.version.generation));
-                    self.install(record)
+                    self.install(record, &grant)
                 }
                 Renewed::Adopted(record) => {
                     Counts::add(&self.counts.adopted);
@@ -499,9 +512,9 @@ impl Session {
                         let Author { host, pid } = &record.author;
                         format!("taken over: generation {}, by process {pid} on {host}", record.version.generation)
                     });
-                    self.install(record)
+                    self.install(record, &grant)
                 }
-                Renewed::Unsaved { record, seen, error } => self.keep_unsaved(*record, seen, &error, journal),
+                Renewed::Unsaved { record, seen, error } => self.keep_unsaved(*record, seen, &error, &grant, journal),
             };
             if grant.record.tokens.bearer().is_none() {
                 return Err(no_token());
@@ -528,12 +541,12 @@ impl Session {
         }
         let grant = self.current.load_full();
         match self.store.load()? {
-            Some(record) => drop(self.install(record)),
+            Some(record) => drop(self.install(record, &grant)),
             None if grant.record.version.generation == 0 && !grant.record.tokens.is_none() => {
                 let mut seed = Record::clone(&grant.record);
                 seed.version.generation = 1;
                 match self.store.commit(Expected::Nothing, seed)? {
-                    Commit::Done(record) | Commit::Outdated(record) => drop(self.install(record)),
+                    Commit::Done(record) | Commit::Outdated(record) => drop(self.install(record, &grant)),
                 }
             }
             None => {}
@@ -542,13 +555,10 @@ impl Session {
         Ok(())
     }
 
-    /// Whether the store has something else than `grant` by now, if it is time to look.
-    fn has_changed(&self, grant: &Arc<Grant>, now: Now) -> Result<bool> {
-        if !self.store.is_shared() || !self.may_look(now) {
-            return Ok(false);
-        }
-        self.read_store()?;
-        Ok(!self.is_current(grant))
+    /// Whether the store has something else than `grant` by now, if it is time to look. A store that is out of order has
+    /// nothing.
+    fn has_changed(&self, grant: &Arc<Grant>, now: Now) -> bool {
+        self.store.is_shared() && self.may_look(now) && self.read_store().is_ok() && !self.is_current(grant)
     }
 
     /// Whether it is time to look into the store again; the next look is some time off then.
@@ -565,7 +575,14 @@ impl Session {
     }
 
     /// The pair that the store could not take is current all the same, and is offered again at every later call.
-    fn keep_unsaved(&self, mut record: Record, seen: Version, why: &Error, journal: &Journal) -> Arc<Grant> {
+    fn keep_unsaved(
+        &self,
+        mut record: Record,
+        seen: Version,
+        why: &Error,
+        held: &Arc<Grant>,
+        journal: &Journal,
+    ) -> Arc<Grant> {
         journal.tell(LogLevel::Error, || {
             format!("the new tokens are kept here only, and offered to the store again: {}", why.message())
         });
@@ -573,9 +590,27 @@ impl Session {
         let record = Arc::new(record);
         let process = ProcessMark::current();
         self.unsaved.store(Some(Arc::new(Unsaved { record: record.clone(), seen, process })));
-        let grant = self.install(record);
+        let grant = self.install(record, held);
         grant.cool();
         grant
+    }
+
+    /// Offers the store what it could not take before; what could not be saved is good all the same. One thread at a
+    /// time, and a store that is slow to refuse is left alone for as long as it took.
+    fn try_save(&self, journal: &Journal) {
+        if self.unsaved.load().is_none() {
+            return;
+        }
+        let began_ms = self.clock.now().mono_ms;
+        let due_ms = self.save_again_ms.load(Ordering::Acquire);
+        let while_at_it = began_ms.saturating_add(LONGEST_SAVE_MS);
+        if began_ms >= due_ms
+            && self.save_again_ms.compare_exchange(due_ms, while_at_it, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        {
+            let _ = self.save(journal);
+            let ended_ms = self.clock.now().mono_ms;
+            self.save_again_ms.store(ended_ms.saturating_add(ended_ms.saturating_sub(began_ms)), Ordering::Release);
+        }
     }
 
     /// Offers the store what it could not take before.
@@ -603,11 +638,25 @@ impl Session {
             Commit::Done(record) | Commit::Outdated(record) => {
                 self.unsaved.store(None);
                 journal.tell(LogLevel::Information, || "the store has taken the tokens".to_owned());
-                // The same generation perhaps, but ready to be handed out unseen.
-                self.current.store(self.grant(record));
+                self.settle(record);
             }
         }
         Ok(())
+    }
+
+    /// Makes the record that the store holds after a late save current, ready to be handed out unseen.
+    fn settle(&self, record: Arc<Record>) {
+        let held = self.current.load_full();
+        if held.record.version != record.version {
+            self.install(record, &held);
+            return;
+        }
+        let grant = self.grant(record);
+        let previous = self.current.compare_and_swap(&held, grant.clone());
+        // A report of the same token counts, before and after.
+        if Arc::ptr_eq(&previous, &held) && held.is_rejected() {
+            grant.reject();
+        }
     }
 
     /// Whether the token of `grant` can be handed out.
@@ -621,21 +670,25 @@ impl Session {
         Arc::new(Grant::new(record, self.clock.now(), self.drift.offset_ms(), self.policy))
     }
 
-    /// Makes `record` current, unless something newer is.
-    fn install(&self, record: Arc<Record>) -> Arc<Grant> {
+    /// Makes `record` current in the place of `seen`, or of something older. Gives back what is current then.
+    fn install(&self, record: Arc<Record>, seen: &Arc<Grant>) -> Arc<Grant> {
         let grant = self.grant(record);
         let mut present = self.current.load_full();
-        // Another session is another login, whatever its number.
-        while present.record.version.session != grant.record.version.session
-            || present.record.version.generation < grant.record.version.generation
-        {
+        loop {
+            let (ours, theirs) = (grant.record.version, present.record.version);
+            // Of two sessions the store says which is the other's successor; a look at the store may be an old one.
+            let is_next = ours.session != theirs.session
+                && grant.record.is_not_older(&present.record)
+                && Arc::ptr_eq(&present, seen);
+            if ours.generation <= theirs.generation && !is_next {
+                return present;
+            }
             let previous = self.current.compare_and_swap(&present, grant.clone());
             if Arc::ptr_eq(&previous, &present) {
                 return grant;
             }
             present = Guard::into_inner(previous);
         }
-        present
     }
 
     /// A server turned `bearer` (or the bare token) away with 401. If it is the current one, it is not handed out
@@ -643,15 +696,28 @@ impl Session {
     pub fn report_rejected(&self, bearer: &str) -> Result<()> {
         let token = given("bearer", Some(strip_scheme(bearer)))?
             .ok_or_else(|| Error::new(Status::InvalidArgument, "bearer holds no token"))?;
-        self.read_once()?;
-        let grant = self.current.load();
-        if grant.record.tokens.token() == Some(token) {
-            grant.reject();
-            self.log.journal().tell(LogLevel::Warning, || {
-                format!("a server turned the token of generation {} away", grant.record.version.generation)
-            });
+        // What nobody has read yet was handed out by another handle, or never.
+        if !self.rejects(token) && self.read_once().is_ok() {
+            self.rejects(token);
         }
         Ok(())
+    }
+
+    /// Takes `token` out of use, if it is the current one.
+    fn rejects(&self, token: &str) -> bool {
+        let mut grant = self.current.load_full();
+        if grant.record.tokens.token() != Some(token) {
+            return false;
+        }
+        // The same token may come in a new grant meanwhile, when a late save succeeds.
+        while !grant.is_rejected() && grant.record.tokens.token() == Some(token) {
+            grant.reject();
+            grant = self.current.load_full();
+        }
+        self.log.journal().tell(LogLevel::Warning, || {
+            format!("a server turned the token of generation {} away", grant.record.version.generation)
+        });
+        true
     }
 
     /// Forgets the session, for all who share it.
@@ -660,7 +726,7 @@ impl Session {
         let tombstone = self.renewal(&journal).begin(random::number(), Tokens::none())?;
         journal.tell(LogLevel::Information, || "logged out".to_owned());
         self.unsaved.store(None);
-        self.install(tombstone);
+        self.install(tombstone, &self.current.load_full());
         self.is_read.store(true, Ordering::Release);
         Ok(())
     }
@@ -669,9 +735,9 @@ impl Session {
     pub fn current(&self) -> Result<Current> {
         self.read_once()?;
         let grant = self.current.load_full();
-        if grant.record.tokens.is_none() {
+        if grant.record.tokens.is_none() && self.may_look(self.clock.now()) {
             // Somebody may have logged in meanwhile.
-            self.has_changed(&grant, self.clock.now())?;
+            self.read_store()?;
         }
         Ok(Current(self.current.load()))
     }

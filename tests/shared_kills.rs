@@ -210,24 +210,6 @@ fn stopped_with_redis_without_grace() {
     stopped(Kind::Redis, None, &SAFE);
 }
 
-/// A small generator of numbers; its seed is told, for a second run.
-struct Dice(u64);
-
-impl Dice {
-    fn new() -> Self {
-        let seed = std::env::var("GCAUTH_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(now_ms);
-        eprintln!("GCAUTH_SEED={seed}");
-        Dice(seed | 1)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % limit as u64).expect("a small number")
-    }
-}
-
 /// A population whose members die at any moment, and are replaced. Half of the new ones carry their death in them, at a
 /// step of a renewal, and others are killed while the server answers them.
 fn random_kills(kind: Kind, token_life_s: u64, refresh_every_ms: u64, processes: usize, kills: usize) {

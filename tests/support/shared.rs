@@ -4,10 +4,11 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::str::FromStr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -197,10 +198,22 @@ impl Shared {
     }
 
     pub fn worker_with(&self, config: Value, group: &str, works: &[Value], env: &[(&str, &str)]) -> Worker {
+        self.worker_by(Command::new(this_program()), config, group, works, env)
+    }
+
+    /// A process that `command` makes of this program, the last of its arguments so far.
+    pub fn worker_by(
+        &self,
+        mut command: Command,
+        config: Value,
+        group: &str,
+        works: &[Value],
+        env: &[(&str, &str)],
+    ) -> Worker {
         let dir = self.place.dir.join(format!("group-{group}"));
         fs::create_dir_all(&dir).expect("a directory");
         let order = json!({"config": config, "works": works, "log": self.log(), "group": group});
-        let child = Command::new(std::env::current_exe().expect("this program"))
+        let child = command
             .args(["--exact", "worker", "--nocapture", "--test-threads=1", "--quiet"])
             .env(WORK, order.to_string())
             .envs(env.iter().copied())
@@ -239,6 +252,29 @@ impl Shared {
             "me": self.sandbox.http_url(),
         })
     }
+}
+
+/// A small generator of numbers; its seed is told, for a second run.
+pub struct Dice(u64);
+
+impl Dice {
+    pub fn new() -> Self {
+        let seed = std::env::var("GCAUTH_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(now_ms);
+        eprintln!("GCAUTH_SEED={seed}");
+        Dice(seed | 1)
+    }
+
+    pub fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % limit as u64).expect("a small number")
+    }
+}
+
+/// The test program itself.
+pub fn this_program() -> PathBuf {
+    std::env::current_exe().expect("this program")
 }
 
 /// Another process.
@@ -456,9 +492,38 @@ pub fn work() {
                 }
             }
             "round" => go_round(&session, work, &log, group, &write),
+            // The way out of a host without another.
+            "forward" => {
+                for port in work["ports"].as_array().expect("ports") {
+                    let port = u16::try_from(port.as_u64().expect("a port")).expect("a port");
+                    let there = IpAddr::from_str(work["to"].as_str().expect("an address")).expect("an address");
+                    forward(TcpListener::bind(("127.0.0.1", port)).expect("a free port"), (there, port).into());
+                }
+                note(&log, json!({"what": "ready", "group": group}));
+                std::thread::sleep(LONG * 10);
+            }
             other => panic!("{other}: nothing that a worker does"),
         }
     }
+}
+
+/// Takes what comes at `here` to `there`, and back, from now on.
+pub fn forward(here: TcpListener, there: SocketAddr) {
+    std::thread::spawn(move || {
+        for client in here.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || {
+                let server = TcpStream::connect(there)?;
+                let (mut from_client, mut to_server) = (client.try_clone()?, server.try_clone()?);
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut from_client, &mut to_server);
+                    let _ = to_server.shutdown(Shutdown::Write);
+                });
+                let (mut from_server, mut to_client) = (server, client);
+                let _ = std::io::copy(&mut from_server, &mut to_client);
+                to_client.shutdown(Shutdown::Both)
+            });
+        }
+    });
 }
 
 fn wait_for_file(path: &Path) {

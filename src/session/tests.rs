@@ -1,0 +1,423 @@
+//! What real stores and servers do too rarely to be waited for: a store that fails, forgets, or is written by others at
+//! the very moment that a test wants.
+#![forbid(unsafe_code)]
+
+use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::*;
+use crate::clock::ManualClock;
+use crate::config::Surroundings;
+use crate::endpoint::Endpoint;
+use crate::record::Intent;
+use crate::store::Lock;
+use crate::transport::{Answer, BeforeSend, Exchange, Failure as Lost};
+use crate::wiped_json::WipedJson;
+
+/// What a test decides about the store.
+#[derive(Debug, Default)]
+struct Kept {
+    record: Mutex<Option<Record>>,
+    is_locked: AtomicBool,
+    fails_to_load: AtomicBool,
+    fails_to_prepare: AtomicBool,
+    fails_to_commit: AtomicBool,
+    load_takes_ms: AtomicU64,
+    operations: AtomicUsize,
+}
+
+impl Kept {
+    fn holds(&self) -> Option<(Version, String)> {
+        let record = self.record.lock().unwrap();
+        record.as_ref().map(|record| (record.version, record.tokens.refresh_token().unwrap_or_default().to_owned()))
+    }
+
+    fn put(&self, record: Option<Record>) {
+        *self.record.lock().unwrap() = record;
+    }
+
+    fn intent(&self) -> Option<Intent> {
+        self.record.lock().unwrap().as_ref().and_then(|record| record.notes.intent.clone())
+    }
+
+    fn operate(&self, fails: &AtomicBool) -> Result<()> {
+        self.operations.fetch_add(1, SeqCst);
+        if fails.load(SeqCst) { Err(Error::new(Status::Store, "out of order")) } else { Ok(()) }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct TestStore(Arc<Kept>);
+
+struct TestLock(Arc<Kept>);
+
+impl Drop for TestLock {
+    fn drop(&mut self) {
+        self.0.is_locked.store(false, SeqCst);
+    }
+}
+
+impl Lock for TestLock {
+    fn is_held(&self, _rest: Duration) -> Result<bool> {
+        Ok(true)
+    }
+}
+
+impl Store for TestStore {
+    fn kind(&self) -> &'static str {
+        "file"
+    }
+
+    fn lock_kind(&self) -> &'static str {
+        "lease"
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn load(&self) -> Result<Option<Arc<Record>>> {
+        std::thread::sleep(Duration::from_millis(self.0.load_takes_ms.load(SeqCst)));
+        self.0.operate(&self.0.fails_to_load)?;
+        Ok(self.0.record.lock().unwrap().clone().map(Arc::new))
+    }
+
+    fn lock(&self, _term: Duration, wait_until: Option<Instant>) -> Result<Option<Arc<dyn Lock>>> {
+        while self.0.is_locked.swap(true, SeqCst) {
+            if wait_until.is_none_or(|until| Instant::now() >= until) {
+                return Ok(None);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(Some(Arc::new(TestLock(self.0.clone()))))
+    }
+
+    fn prepare(&self) -> Result<()> {
+        self.0.operate(&self.0.fails_to_prepare)
+    }
+
+    fn note(&self, seen: Version, was: &Notes, notes: &Notes) -> Result<bool> {
+        let mut present = self.0.record.lock().unwrap();
+        let present = present.as_mut().filter(|record| record.version == seen && record.notes == *was);
+        Ok(present.map(|record| record.notes = notes.clone()).is_some())
+    }
+
+    fn commit(&self, expected: Expected, mut next: Record) -> Result<Commit> {
+        self.0.operate(&self.0.fails_to_commit)?;
+        let mut present = self.0.record.lock().unwrap();
+        match expected.next_generation(present.as_ref().map(|record| record.version), next.version.generation) {
+            Some(generation) => {
+                next.version.generation = generation;
+                *present = Some(next.clone());
+                Ok(Commit::Done(Arc::new(next)))
+            }
+            None => Ok(Commit::Outdated(Arc::new(present.clone().expect("a record")))),
+        }
+    }
+}
+
+/// Status and body for the nth request, which came with this refresh token.
+type Reply = Box<dyn Fn(&str, usize) -> (u16, String) + Send + Sync>;
+/// The refresh tokens that were sent.
+type Sent = Arc<Mutex<Vec<String>>>;
+
+struct Server {
+    reply: Reply,
+    sent: Sent,
+}
+
+impl Exchange for Server {
+    fn post_json(
+        &self,
+        _endpoint: &Endpoint,
+        body: &SecretBytes,
+        before: Option<BeforeSend>,
+        _deadline: Instant,
+    ) -> std::result::Result<Answer, Lost> {
+        if let Some(before) = before {
+            before().map_err(|error| Lost { error, was_sent: false })?;
+        }
+        let refresh_token = WipedJson::parse(body.expose()).unwrap().text("refreshToken").unwrap().to_owned();
+        let number = {
+            let mut sent = self.sent.lock().unwrap();
+            sent.push(refresh_token.clone());
+            sent.len()
+        };
+        let (status, text) = (self.reply)(&refresh_token, number);
+        if status == 0 {
+            return Err(Lost { error: Error::new(Status::Connect, "reset"), was_sent: true });
+        }
+        let mut body = SecretBytes::with_capacity(0).unwrap();
+        body.push(text.as_bytes()).unwrap();
+        Ok(Answer { status, retry_after: None, max_age: None, date_ms: None, body })
+    }
+
+    fn get_json(&self, _endpoint: &Endpoint, _deadline: Instant) -> std::result::Result<Answer, Lost> {
+        unreachable!()
+    }
+
+    fn secrets(&self) -> Vec<&str> {
+        Vec::new()
+    }
+}
+
+const NOW_S: i64 = 1_700_000_000;
+const LIFE_S: i64 = 3600;
+const EXPIRED_S: i64 = NOW_S - LIFE_S - 1;
+
+/// A store and its clock, and sessions that share them.
+struct World {
+    clock: Arc<ManualClock>,
+    store: Arc<Kept>,
+}
+
+impl World {
+    fn new() -> Self {
+        World { clock: ManualClock::at_ms(NOW_S * 1000), store: Arc::default() }
+    }
+
+    /// A record of somebody else's with a token that is valid from `iat` on.
+    fn record(&self, session: u64, generation: u64, iat: i64, refresh_token: &str, origin: Origin) -> Record {
+        Record {
+            version: Version { session, generation },
+            tokens: Tokens::new(Some(&jwt(iat, 0)), Some(refresh_token), None, None).unwrap(),
+            origin,
+            received: self.clock.now(),
+            author: Author { host: "elsewhere".to_owned(), pid: 1 },
+            notes: Notes::default(),
+        }
+    }
+
+    fn given(&self, session: u64, iat: i64, refresh_token: &str) -> Record {
+        self.record(session, 0, iat, refresh_token, Origin::Given)
+    }
+
+    fn session_of(&self, given: Record, retries: u32, reply: Reply) -> (Session, Sent) {
+        let text = format!(
+            r#"{{"env":"s","environments":{{"s":{{"host":"https://host"}}}},"timeout_ms":8000,"retries":{retries}}}"#
+        );
+        let config = Config::load(Some(&text), &Surroundings::default()).unwrap();
+        let (env, endpoint) = config.environment(None).map(|(env, host)| (env.to_owned(), host.clone())).unwrap();
+        let (clock, sent) = (Clock::Manual(self.clock.clone()), Sent::default());
+        let server = Box::new(Server { reply, sent: sent.clone() });
+        let platform = Platform::with_transport(&config, &endpoint, clock.clone(), server).unwrap();
+        let (host, store) = (endpoint.as_str().to_owned(), Arc::new(TestStore(self.store.clone())));
+        (Session::assemble(config, env, host, platform, store, given, clock), sent)
+    }
+
+    /// A session that was given nothing that matters.
+    fn session(&self, reply: Reply) -> (Session, Sent) {
+        self.session_of(self.given(1, EXPIRED_S, "never sent"), 0, reply)
+    }
+}
+
+fn jwt(iat: i64, number: usize) -> String {
+    let exp = iat + LIFE_S;
+    format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(format!(r#"{{"iat":{iat},"exp":{exp},"n":{number}}}"#)))
+}
+
+/// A server that grants everything.
+fn good(iat: i64) -> Reply {
+    Box::new(move |refresh_token, number| granted(iat, refresh_token, number))
+}
+
+fn granted(iat: i64, refresh_token: &str, number: usize) -> (u16, String) {
+    (200, format!(r#"{{"token":"{}","refreshToken":"{refresh_token}+"}}"#, jwt(iat, number)))
+}
+
+fn bearer(session: &Session) -> Result<String> {
+    session.bearer().and_then(|current| current.bearer().map(str::to_owned))
+}
+
+fn sent(sent: &Sent) -> Vec<String> {
+    sent.lock().unwrap().clone()
+}
+
+#[test]
+fn a_report_outlives_a_late_save() {
+    let world = World::new();
+    world.store.put(Some(world.record(7, 3, EXPIRED_S, "r", Origin::Renewal)));
+    let (session, requests) = world.session(good(NOW_S));
+    session.current().unwrap();
+    world.store.fails_to_commit.store(true, SeqCst);
+    let unsaved = bearer(&session).unwrap();
+    session.report_rejected(&unsaved).unwrap();
+    world.store.fails_to_commit.store(false, SeqCst);
+    assert_ne!(bearer(&session).unwrap(), unsaved);
+    assert_eq!(sent(&requests), ["r", "r+"]);
+}
+
+#[test]
+fn a_login_in_a_store_that_was_removed_has_a_clean_slate() {
+    let world = World::new();
+    let refuses_old = |refresh_token: &str, number: usize| match refresh_token {
+        "old" => (401, "{}".to_owned()),
+        _ => granted(NOW_S + LIFE_S, refresh_token, number),
+    };
+    let (session, requests) = world.session_of(world.given(1, EXPIRED_S, "old"), 0, Box::new(refuses_old));
+    assert_eq!(bearer(&session).unwrap_err().status(), Status::Unauthorized);
+    // Somebody removes the store, as the number of the new record shows, and logs in.
+    world.store.put(Some(world.record(99, 1, NOW_S, "new", Origin::Login)));
+    world.clock.advance_ms(5_000);
+    bearer(&session).unwrap();
+    world.clock.advance_ms(LIFE_S * 1000);
+    bearer(&session).unwrap();
+    assert_eq!(sent(&requests), ["old", "new"]);
+}
+
+#[test]
+fn tokens_that_seed_an_emptied_store_give_way_to_what_it_had() {
+    let world = World::new();
+    world.store.put(Some(world.record(7, 50, NOW_S, "r50", Origin::Renewal)));
+    let (holder, requests) = world.session(good(NOW_S + 3000));
+    bearer(&holder).unwrap();
+    world.store.put(None);
+    let (job, none) = world.session_of(world.given(2, NOW_S - 60, "spent long ago"), 0, good(NOW_S));
+    bearer(&job).unwrap();
+    assert_eq!(world.store.holds().unwrap().1, "spent long ago");
+    // The holder's window.
+    world.clock.advance_ms(3_000_000);
+    bearer(&holder).unwrap();
+    assert_eq!((sent(&requests), sent(&none)), (vec!["r50".to_owned()], vec![]));
+    assert_eq!(world.store.holds(), Some((Version { session: 7, generation: 51 }, "r50+".to_owned())));
+    // And the job takes it over.
+    world.clock.advance_ms(200);
+    bearer(&job).unwrap();
+    assert_eq!((job.current().unwrap().refresh_token().unwrap(), sent(&none)), ("r50+", vec![]));
+}
+
+#[test]
+fn who_puts_an_old_record_back_waits_for_a_newer_one() {
+    let world = World::new();
+    let [older, newer] = [(49, "r49"), (50, "r50")].map(|(generation, refresh_token)| {
+        world.store.put(Some(world.record(7, generation, EXPIRED_S, refresh_token, Origin::Renewal)));
+        let (session, requests) = world.session(good(NOW_S));
+        session.current().unwrap();
+        (session, requests)
+    });
+    world.store.put(None);
+    std::thread::scope(|scope| {
+        scope.spawn(|| bearer(&older.0).unwrap());
+        // The one with the older record has the lock.
+        while !world.store.is_locked.load(SeqCst) {
+            std::thread::yield_now();
+        }
+        scope.spawn(|| bearer(&newer.0).unwrap());
+    });
+    let all = [sent(&older.1), sent(&newer.1)].concat();
+    assert_eq!(all, ["r50"]);
+    assert_eq!(world.store.holds(), Some((Version { session: 7, generation: 51 }, "r50+".to_owned())));
+    assert_eq!(bearer(&older.0).unwrap(), bearer(&newer.0).unwrap());
+}
+
+#[test]
+fn a_server_that_fails_ends_no_doubt() {
+    let world = World::new();
+    let mut record = world.record(7, 5, EXPIRED_S, "r", Origin::Renewal);
+    let author = Author { host: "elsewhere".to_owned(), pid: 9 };
+    record.notes.intent = Some(Intent { spends: "00".to_owned(), begun_ms: 1, deadline_ms: 2, author });
+    world.store.put(Some(record));
+    let fails_then_refuses = |_: &str, number: usize| (if number == 1 { 500 } else { 401 }, "{}".to_owned());
+    let (session, _) = world.session(Box::new(fails_then_refuses));
+    assert_eq!(session.refresh(None).unwrap_err().status(), Status::Server);
+    assert_eq!(world.store.intent().map(|intent| intent.author.pid), Some(9));
+    let error = session.refresh(None).unwrap_err();
+    assert!(error.status() == Status::Unauthorized && error.message().contains("process 9 on elsewhere"), "{error}");
+    assert_eq!(world.store.intent(), None);
+}
+
+#[test]
+fn a_server_that_fails_after_a_lost_answer_has_judged_nothing() {
+    let world = World::new();
+    world.store.put(Some(world.record(7, 5, EXPIRED_S, "r", Origin::Renewal)));
+    let loses_then_fails = |_: &str, number: usize| (if number == 1 { 0 } else { 500 }, "{}".to_owned());
+    let (session, requests) = world.session_of(world.given(1, EXPIRED_S, "never sent"), 1, Box::new(loses_then_fails));
+    assert_eq!(session.refresh(None).unwrap_err().status(), Status::Server);
+    assert_eq!(sent(&requests), ["r", "r"]);
+    assert!(world.store.intent().is_some());
+}
+
+#[test]
+fn what_could_not_be_prepared_leaves_no_intent() {
+    let world = World::new();
+    world.store.put(Some(world.record(7, 5, EXPIRED_S, "r", Origin::Renewal)));
+    let (session, requests) = world.session(good(NOW_S));
+    world.store.fails_to_prepare.store(true, SeqCst);
+    assert_eq!(session.refresh(None).unwrap_err().status(), Status::Store);
+    assert_eq!((sent(&requests), world.store.intent()), (vec![], None));
+}
+
+#[test]
+fn a_refusal_is_remembered_even_if_the_store_is_away() {
+    let world = World::new();
+    world.store.put(Some(world.record(7, 5, EXPIRED_S, "r", Origin::Renewal)));
+    let store = world.store.clone();
+    let refuses = move |_: &str, _| {
+        store.fails_to_load.store(true, SeqCst);
+        (401, "{}".to_owned())
+    };
+    let (session, requests) = world.session(Box::new(refuses));
+    session.current().unwrap();
+    assert_eq!(bearer(&session).unwrap_err().status(), Status::Unauthorized);
+    // Also while the store is away, the error stands.
+    world.clock.advance_ms(30_000);
+    assert_eq!(bearer(&session).unwrap_err().status(), Status::Unauthorized);
+    world.store.fails_to_load.store(false, SeqCst);
+    world.clock.advance_ms(30_000);
+    assert_eq!(bearer(&session).unwrap_err().status(), Status::Unauthorized);
+    assert_eq!(sent(&requests), ["r"]);
+}
+
+#[test]
+fn a_store_that_was_never_read_is_not_asked_at_every_call() {
+    let world = World::new();
+    world.store.fails_to_load.store(true, SeqCst);
+    let (session, _) = world.session_of(world.given(1, NOW_S, "r"), 0, good(NOW_S));
+    let held = bearer(&session).unwrap();
+    for _ in 0..50 {
+        assert_eq!(bearer(&session).unwrap(), held);
+    }
+    assert_eq!(world.store.operations.load(SeqCst), 1);
+    // Later it is, and a report needs no store.
+    world.clock.advance_ms(1_000);
+    bearer(&session).unwrap();
+    assert_eq!(world.store.operations.load(SeqCst), 2);
+    session.report_rejected(&held).unwrap();
+    world.clock.advance_ms(1_000);
+    assert_eq!(bearer(&session).unwrap_err().status(), Status::Store);
+}
+
+#[test]
+fn an_old_look_does_not_undo_a_logout() {
+    let world = World::new();
+    let old = world.record(7, 3, NOW_S, "r", Origin::Renewal);
+    world.store.put(Some(old.clone()));
+    let (session, _) = world.session(good(NOW_S));
+    session.current().unwrap();
+    let seen = session.current.load_full();
+    session.logout().unwrap();
+    // A thread that looked before comes late.
+    session.install(Arc::new(old), &seen);
+    assert_eq!(bearer(&session).unwrap_err().status(), Status::NoToken);
+}
+
+#[test]
+fn a_slow_store_leaves_too_little_time_to_begin() {
+    let world = World::new();
+    world.store.put(Some(world.record(7, 5, EXPIRED_S, "r", Origin::Renewal)));
+    let (session, requests) = world.session(good(NOW_S));
+    session.current().unwrap();
+    // Three seconds have to be left of it; two looks at the store take more than the rest.
+    world.store.load_takes_ms.store(700, SeqCst);
+    let deadline = Instant::now() + Duration::from_millis(4_200);
+    let wish = Wish { project: None, is_early: false, is_explicit: true, deadline };
+    let (grant, journal) = (session.current.load_full(), session.log.journal());
+    let error = session.renewal(&journal).run(&grant.record, wish, |_| 0).unwrap_err();
+    assert_eq!(error.status(), Status::Timeout, "{error}");
+    assert_eq!((sent(&requests), world.store.intent()), (vec![], None));
+}

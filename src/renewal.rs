@@ -134,8 +134,9 @@ impl Renewal<'_> {
                 return Ok(look);
             }
             let Some(pause) = self.others_pause(&present) else {
-                if self.clock.instant() > latest {
-                    return Err(too_late());
+                // What the lock and a slow store took may be too much.
+                if wish.deadline.saturating_duration_since(self.clock.instant()) < floor / 2 {
+                    return Err(obstacle());
                 }
                 match self.spend(&present, lock, wish.project, deadline, &rest_ms)? {
                     Some(renewed) => return Ok(renewed),

@@ -412,8 +412,8 @@ fn a_slow_store_leaves_too_little_time_to_begin() {
     world.store.put(Some(world.record(7, 5, EXPIRED_S, "r", Origin::Renewal)));
     let (session, requests) = world.session(good(NOW_S));
     session.current().unwrap();
-    // Three seconds have to be left of it; two looks at the store take more than the rest.
-    world.store.load_takes_ms.store(700, SeqCst);
+    // A second and a half have to be left of it; two looks at the store take more than the rest.
+    world.store.load_takes_ms.store(1_500, SeqCst);
     let deadline = Instant::now() + Duration::from_millis(4_200);
     let wish = Wish { project: None, is_early: false, is_explicit: true, deadline };
     let (grant, journal) = (session.current.load_full(), session.log.journal());

@@ -410,12 +410,17 @@ pub fn info(session: &Session, name: &str) -> Value {
     serde_json::from_slice::<Value>(info.expose()).expect("JSON")[name].take()
 }
 
-/// Renews; tries again as long as somebody else holds the lock.
+/// Whether the error is for want of time only: somebody else held the lock, or the machine was busy.
+fn was_too_late(error: &Error) -> bool {
+    matches!(error.status(), Status::LockTimeout | Status::Timeout)
+}
+
+/// Renews; tries again as long as there was no time for it.
 pub fn refresh_patiently(session: &Session) -> Result<(), Error> {
     let end = Instant::now() + LONG;
     loop {
         match session.refresh(None) {
-            Err(error) if error.status() == Status::LockTimeout && Instant::now() < end => {}
+            Err(error) if was_too_late(&error) && Instant::now() < end => {}
             other => return other,
         }
         std::thread::sleep(Duration::from_millis(50));
@@ -577,7 +582,7 @@ fn go_round(session: &Session, work: &Value, log: &Path, group: &str, write: &Re
         if refresh_every_ms > 0 && now_ms() >= refresh_at {
             refresh_at = now_ms() + refresh_every_ms;
             let outcome = session.refresh(None);
-            if outcome.as_ref().is_err_and(|error| error.status() != Status::LockTimeout) {
+            if outcome.as_ref().is_err_and(|error| !was_too_late(error)) {
                 write("refresh", &outcome, session);
             }
         }

@@ -75,7 +75,7 @@ bench: ## measure
 	@bench/run
 
 soak: ## run the tests of shared sessions at full size, and draw what happened (half an hour or more)
-	@scripts/setup test
+	@scripts/setup soak
 	@scripts/soak
 
 fuzz: ## run each fuzz target for a minute (FUZZ_SECONDS)

@@ -60,6 +60,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) is_early: bool,
     /// Whether the caller wants it even if the refresh token was refused before.
     pub(crate) is_explicit: bool,
+    /// Whether this handle has just put there what is to be spent: the store may have lost something newer.
+    pub(crate) is_doubtful: bool,
     pub(crate) deadline: Instant,
 }
 
@@ -82,8 +84,8 @@ impl Renewal<'_> {
         let floor = SHORTEST.min(self.timeout / 2);
         let latest = wish.deadline.checked_sub(floor);
         let mut obstacle: fn() -> Error = too_late;
-        // Whether the store has just lost what we hold: then others may hold something newer.
-        let mut is_doubtful = false;
+        // Whether others may hold something newer than the store does.
+        let mut is_doubtful = wish.is_doubtful;
         loop {
             let now = self.clock.instant();
             let Some(latest) = latest.filter(|latest| now <= *latest) else {

@@ -55,6 +55,8 @@ pub struct Session {
     key_source: KeySource,
     /// Whether the store was read at all.
     is_read: AtomicBool,
+    /// Whether the store was empty, has the tokens that were given, and nothing was renewed since.
+    has_seeded: AtomicBool,
     /// Reading of the steady clock before which the store is not looked into again.
     look_again_ms: AtomicI64,
     unsaved: ArcSwapOption<Unsaved>,
@@ -236,6 +238,7 @@ impl Session {
             keys: KeyCache::new(),
             key_source: KeySource::new(config.public_key.clone(), config.jwks_url.clone()),
             is_read: AtomicBool::new(!store.is_shared()),
+            has_seeded: AtomicBool::new(false),
             look_again_ms: AtomicI64::new(i64::MIN),
             unsaved: ArcSwapOption::empty(),
             save_again_ms: AtomicI64::new(i64::MIN),
@@ -314,7 +317,13 @@ impl Session {
                     self.renew(
                         &turn,
                         &grant,
-                        Wish { project: project_id, is_early: false, is_explicit: true, deadline },
+                        Wish {
+                            project: project_id,
+                            is_early: false,
+                            is_explicit: true,
+                            is_doubtful: self.has_seeded(),
+                            deadline,
+                        },
                         &journal,
                     )?;
                 }
@@ -388,7 +397,13 @@ impl Session {
                         let _ = self.renew(
                             &turn,
                             &grant,
-                            Wish { project: None, is_early: true, is_explicit: false, deadline },
+                            Wish {
+                                project: None,
+                                is_early: true,
+                                is_explicit: false,
+                                is_doubtful: self.has_seeded(),
+                                deadline,
+                            },
                             &journal,
                         );
                     }
@@ -407,9 +422,12 @@ impl Session {
         let gate = self.gate.get();
         let version = grant.record.version;
         match gate.turn_or_wait(deadline, |state| state.late_error(version, now.mono_ms)) {
-            Admission::Turn(turn) if self.is_current(grant) => {
-                self.renew(&turn, grant, Wish { project: None, is_early: false, is_explicit: false, deadline }, journal)
-            }
+            Admission::Turn(turn) if self.is_current(grant) => self.renew(
+                &turn,
+                grant,
+                Wish { project: None, is_early: false, is_explicit: false, is_doubtful: self.has_seeded(), deadline },
+                journal,
+            ),
             Admission::Turn(_) => Ok(()),
             Admission::Waited => {
                 Counts::add(&self.counts.joined);
@@ -546,13 +564,22 @@ impl Session {
                 let mut seed = Record::clone(&grant.record);
                 seed.version.generation = 1;
                 match self.store.commit(Expected::Nothing, seed)? {
-                    Commit::Done(record) | Commit::Outdated(record) => drop(self.install(record, &grant)),
+                    Commit::Done(record) => {
+                        self.install(record, &grant);
+                        self.has_seeded.store(true, Ordering::Relaxed);
+                    }
+                    Commit::Outdated(record) => drop(self.install(record, &grant)),
                 }
             }
             None => {}
         }
         self.is_read.store(true, Ordering::Release);
         Ok(())
+    }
+
+    /// Whether this is the first renewal after a seed.
+    fn has_seeded(&self) -> bool {
+        self.has_seeded.swap(false, Ordering::Relaxed)
     }
 
     /// Whether the store has something else than `grant` by now, if it is time to look. A store that is out of order has

@@ -316,6 +316,25 @@ fn who_puts_an_old_record_back_waits_for_a_newer_one() {
 }
 
 #[test]
+fn a_seed_is_not_spent_before_others_could_bring_something_newer() {
+    let world = World::new();
+    world.store.put(Some(world.record(7, 50, EXPIRED_S, "r50", Origin::Renewal)));
+    let (holder, requests) = world.session(good(NOW_S));
+    holder.current().unwrap();
+    world.store.put(None);
+    let (job, others) = world.session_of(world.given(2, EXPIRED_S, "spent long ago"), 0, good(NOW_S));
+    std::thread::scope(|scope| {
+        scope.spawn(|| bearer(&job).unwrap());
+        while !world.store.is_locked.load(SeqCst) {
+            std::thread::yield_now();
+        }
+        scope.spawn(|| bearer(&holder).unwrap());
+    });
+    assert_eq!([sent(&requests), sent(&others)].concat(), ["r50"]);
+    assert_eq!(bearer(&job).unwrap(), bearer(&holder).unwrap());
+}
+
+#[test]
 fn a_server_that_fails_ends_no_doubt() {
     let world = World::new();
     let mut record = world.record(7, 5, EXPIRED_S, "r", Origin::Renewal);
@@ -415,7 +434,7 @@ fn a_slow_store_leaves_too_little_time_to_begin() {
     // A second and a half have to be left of it; two looks at the store take more than the rest.
     world.store.load_takes_ms.store(1_500, SeqCst);
     let deadline = Instant::now() + Duration::from_millis(4_200);
-    let wish = Wish { project: None, is_early: false, is_explicit: true, deadline };
+    let wish = Wish { project: None, is_early: false, is_explicit: true, is_doubtful: false, deadline };
     let (grant, journal) = (session.current.load_full(), session.log.journal());
     let error = session.renewal(&journal).run(&grant.record, wish, |_| 0).unwrap_err();
     assert_eq!(error.status(), Status::Timeout, "{error}");

@@ -9,11 +9,14 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::AtomicUsize;
 use std::time::SystemTime;
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, raise};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::super::codec::tests::{codec, record};
+use super::directory::Moment;
+use super::directory::tests::{left, meet};
 use super::flock::Flock;
 use super::*;
 use crate::error::Status;
@@ -190,6 +193,35 @@ fn notes_are_for_the_record_that_was_seen() {
         assert_eq!(store.load().unwrap().unwrap().notes, intent("e"));
         assert!(!store.note(record(1, 5).version, &Notes::default(), &intent("f")).unwrap());
     }
+}
+
+#[test]
+fn what_is_stale_is_read_again() {
+    let place = Place::new();
+    let (store, other) = (place.store(LockChoice::Lease), place.store(LockChoice::Lease));
+    store.commit(Expected::Nothing, record(1, 0)).unwrap();
+    store.load().unwrap();
+    other.commit(Expected::Anything, record(1, 0)).unwrap();
+    for (moment, errno) in [(Moment::Open, Errno::ESTALE), (Moment::Open, Errno::ENOENT), (Moment::List, Errno::ESTALE)]
+    {
+        let fresh = place.store(LockChoice::Lease);
+        fresh.method().unwrap();
+        for store in [&fresh, &store] {
+            meet(moment, errno, 1);
+            assert_eq!(store.load().map(|seen| seen.unwrap().version.generation), Ok(1), "{moment:?}");
+        }
+        meet(moment, errno, 1);
+        assert!(is_done(&store.commit(Expected::Record(record(1, 1).version), record(1, 1)).unwrap()), "{moment:?}");
+        assert_eq!(left(), 0);
+        fs::remove_file(place.file(".g2")).unwrap();
+    }
+    meet(Moment::Open, Errno::ESTALE, 1);
+    assert!(store.base.directory.time().is_ok());
+    // A directory that stays stale is an error that may pass.
+    meet(Moment::List, Errno::ESTALE, 2);
+    let fresh = place.store(LockChoice::Lease);
+    let error = fresh.load().unwrap_err();
+    assert_eq!((error.status(), error.is_retryable(), left()), (Status::Store, true, 0), "{error}");
 }
 
 #[test]

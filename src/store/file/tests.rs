@@ -347,6 +347,36 @@ fn what_was_prepared_is_used_or_removed() {
 }
 
 #[test]
+fn what_was_prepared_is_the_holders_alone() {
+    for choice in BOTH {
+        let place = Place::new();
+        let store = place.store(choice);
+        store.commit(Expected::Nothing, record(1, 0)).unwrap();
+        let held = lock(&store);
+        store.prepare().unwrap();
+        let reserved = store.base.held().unwrap().reserved.clone();
+        let is_untouched = || fs::read(&reserved).is_ok_and(|bytes| bytes.iter().all(|byte| *byte == 0));
+        // A logout, or tokens that were not saved before: without the lock, in the same process.
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| {
+                let written = store.base.write(place.file("-other"), &codec().write(&record(1, 0)).unwrap()).unwrap();
+                assert!(is_untouched());
+                drop(written);
+                store.prepare().unwrap();
+                assert!(is_done(&store.commit(Expected::Anything, record(1, 0)).unwrap()));
+                assert!(store.note(version(&store), &Notes::default(), &intent("a")).unwrap());
+            });
+            other.join().unwrap();
+        });
+        assert!(is_untouched());
+        assert!(is_done(&store.commit(Expected::Anything, record(1, 0)).unwrap()));
+        assert!(!reserved.exists());
+        drop(held);
+        assert_eq!(version(&place.store(choice)).generation, 2);
+    }
+}
+
+#[test]
 fn a_prepared_file_that_somebody_removed_is_made_anew() {
     for choice in BOTH {
         let place = Place::new();

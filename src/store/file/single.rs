@@ -17,8 +17,8 @@ const LOCK_PAUSE: Duration = Duration::from_millis(25);
 /// Keeps whoever changes the record apart, for as long as a write takes.
 const WRITE: &str = ".write";
 const WRITE_PAUSE: Duration = Duration::from_millis(5);
-/// Only a writer that was stopped takes as long.
-const WRITE_WAIT: Duration = Duration::from_secs(10);
+/// Only a writer that was stopped takes as long, or a disk that is very busy.
+const WRITE_WAIT: Duration = Duration::from_secs(3);
 /// The next record, under the write lock.
 const TEMPORARY: &str = ".tmp";
 /// The next record, reserved under the renewal lock.
@@ -86,6 +86,8 @@ impl Single {
                 WRITE_WAIT.as_secs(),
                 self.base.directory.file(WRITE).display()
             ))
+            // It goes on, or it dies and sets the lock free.
+            .retryable()
         })
     }
 }

@@ -377,6 +377,19 @@ fn what_was_prepared_is_the_holders_alone() {
 }
 
 #[test]
+fn a_writer_that_was_stopped_is_an_obstacle_that_may_go() {
+    let place = Place::new();
+    let store = place.store(LockChoice::Flock);
+    store.commit(Expected::Nothing, record(1, 0)).unwrap();
+    let writing = Flock::take(&store.base.directory, ".write", None, SHORT).unwrap().unwrap();
+    let error = store.commit(Expected::Anything, record(1, 0)).unwrap_err();
+    assert_eq!((error.status(), error.is_retryable()), (Status::Store, true), "{error}");
+    assert!(error.message().contains("look for a stopped process"), "{error}");
+    drop(writing);
+    assert!(is_done(&store.commit(Expected::Anything, record(1, 0)).unwrap()));
+}
+
+#[test]
 fn a_prepared_file_that_somebody_removed_is_made_anew() {
     for choice in BOTH {
         let place = Place::new();

@@ -198,6 +198,15 @@ impl Directory {
         Ok(temporary)
     }
 
+    /// The same, as old as `old` is.
+    pub(super) fn write_as_old(&self, path: PathBuf, text: &[u8], old: &Metadata) -> Result<Temporary> {
+        let (temporary, file) = self.make(path)?;
+        temporary.fill(&file, text)?;
+        let age = old.modified().and_then(|written| file.set_modified(written));
+        age.map_err(|error| failed("write", &temporary.0, &error))?;
+        Ok(temporary)
+    }
+
     /// Takes `size` bytes of the disk for a file to be written later. Zeros, because that is all that every file system
     /// understands.
     pub(super) fn reserve(&self, path: PathBuf, size: usize) -> Result<Temporary> {
@@ -246,10 +255,24 @@ impl Directory {
 
     /// Puts `temporary` in the place of `target`, for good.
     pub(super) fn replace(&self, temporary: Temporary, target: &Path) -> Result<()> {
-        fs::rename(&temporary.0, target).map_err(|error| failed("replace", target, &error))?;
+        self.rename(temporary, target).map_err(|error| failed("replace", target, &error))?;
+        self.sync()
+    }
+
+    /// The same, not yet durable. False: somebody took `temporary` for a leftover.
+    pub(super) fn try_replace(&self, temporary: Temporary, target: &Path) -> Result<bool> {
+        match self.rename(temporary, target) {
+            Ok(()) => Ok(true),
+            Err(error) if is_gone(&error) => Ok(false),
+            Err(error) => Err(failed("replace", target, &error)),
+        }
+    }
+
+    fn rename(&self, temporary: Temporary, target: &Path) -> io::Result<()> {
+        fs::rename(&temporary.0, target)?;
         // The name is another's now.
         temporary.keep();
-        self.sync()
+        Ok(())
     }
 
     /// Gives the file at `source` the name `target` too, if nobody has it.

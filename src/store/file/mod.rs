@@ -1,7 +1,8 @@
 //! A session in files: one machine, or a cluster's shared file system. Nothing to install, nothing to run.
 //!
 //! With `flock` the record is one file that is replaced; with leases every record, note and lease is a file of its own
-//! with a number in its name, made by `link`, which gives each name once. No file ever changes under its name.
+//! with a number in its name, made by `link`, which gives each name once. No file ever changes under its name, but that a
+//! logout puts copies of its tombstone in the place of older records: they lead on to the tombstone.
 //!
 //! | name | what it is |
 //! |---|---|
@@ -385,6 +386,11 @@ impl Base {
     fn path(&self) -> PathBuf {
         self.directory.file("")
     }
+}
+
+/// The error of a logout that stands, but could not clean up behind itself.
+fn still_there(error: Error) -> Error {
+    error.in_context("the session is ended, but its tokens are still on the disk; log out again")
 }
 
 /// Whether two looks saw the same file.

@@ -124,6 +124,21 @@ fn a_commit_needs_what_it_expects() {
 }
 
 #[test]
+fn a_logout_leaves_no_token() {
+    let Some(server) = RedisServer::start() else { return };
+    let store = store(&server.url());
+    for _ in 0..2 {
+        let _lock = store.lock(TERM, None).unwrap().expect("the lock");
+        done(store.commit(Expected::Anything, record(1, 0)));
+    }
+    let all = || server.cli(&["HGETALL", "{gcauth}"]);
+    assert!(all().contains("\"access\"") && all().contains("\"refresh\""), "{}", all());
+    done(store.commit(Expected::Anything, Record { tokens: Tokens::none(), ..record(2, 0) }));
+    assert!(!all().contains("\"access\"") && !all().contains("\"refresh\""), "{}", all());
+    assert_eq!(server.cli(&["DBSIZE"]), "1");
+}
+
+#[test]
 fn numbers_that_a_double_would_round_stay_apart() {
     let Some(server) = RedisServer::start() else { return };
     let store = store(&server.url());

@@ -343,7 +343,7 @@ impl Drop for Temporary {
     }
 }
 
-/// Does once more what stumbled over something that the client of a network file system remembered, and should not have.
+/// Does once more what stumbled over something that the client of a network file system should have forgotten.
 fn again<T>(ask: impl Fn() -> io::Result<T>) -> io::Result<T> {
     match ask() {
         Err(error) if error.kind() == ErrorKind::StaleNetworkFileHandle => ask(),

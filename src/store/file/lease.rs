@@ -228,12 +228,12 @@ impl Leased {
         }))
     }
 
-    /// Ends on the disk what `tombstone` ended: no file of before keeps a token. Their names stay taken, and their files
-    /// stay as old as they were: both tell who comes late.
+    /// Ends on the disk what `tombstone` ended: no file of before keeps a token. Their names stay taken, and the
+    /// files as old as they were: both tell who comes late.
     fn forget(&self, tombstone: &Record) -> Result<()> {
         let text = self.base.codec.write(tombstone)?;
         let generation = tombstone.version.generation;
-        // A list that is read while others make and remove files can leave one out: the last by its name, the rest twice.
+        // A list that is read while others make and remove files can leave one out: hence two, and the last by its name.
         let mut listing = Listing::default();
         for _ in 0..2 {
             listing = self.list()?;

@@ -41,7 +41,7 @@ const MAX_PATIENCE: Duration = Duration::from_secs(5);
 const LAST_TRY: Duration = Duration::from_secs(1);
 /// Giving back a lock that would expire anyway.
 const RELEASE_WITHIN: Duration = Duration::from_secs(1);
-/// Between two looks at a lock, more or less. Ten thousand hosts may wait for it, each with a new connection every time.
+/// Between two looks at a lock, more or less. Ten thousand hosts may wait for it, with a new connection every time.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Nothing, or record, version and notes.

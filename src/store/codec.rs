@@ -4,6 +4,7 @@
 use crate::clock::{Clock, Now};
 use crate::endpoint::is_same_base;
 use crate::error::{Error, Result, Status};
+use crate::platform::is_header_safe;
 use crate::record::{Author, Intent, Notes, Record, Refusal, Tokens, Version};
 use crate::schedule::Origin;
 use crate::secret::SecretBytes;
@@ -85,8 +86,8 @@ impl Codec {
         Ok(Record {
             version: Version { session, generation: unsigned(&json, "generation").ok_or_else(damaged)? },
             tokens: Tokens::new(
-                json.text("token"),
-                json.text("refresh_token"),
+                token(&json, "token")?,
+                token(&json, "refresh_token")?,
                 json.text("token_type"),
                 json.text("scope"),
             )?,
@@ -148,6 +149,15 @@ fn notes(json: &WipedJson) -> Result<Notes> {
         }),
     };
     Ok(Notes { early_not_before_ms: signed(json, "early_not_before_ms").ok_or_else(damaged)?, intent, refusal })
+}
+
+/// A token as it may be sent: what somebody put into the store must not put anything into a request.
+fn token<'a>(json: &'a WipedJson, name: &str) -> Result<Option<&'a str>> {
+    match (json.lookup(name), json.text(name)) {
+        (None, _) => Ok(None),
+        (_, Some(text)) if !text.is_empty() && is_header_safe(text) => Ok(Some(text)),
+        _ => Err(damaged()),
+    }
 }
 
 fn author(json: &WipedJson, host: &str, pid: &str) -> Option<Author> {
@@ -234,6 +244,32 @@ pub(super) mod tests {
             ("[]".to_owned(), Status::Store),
         ] {
             assert_eq!(codec().read(bad.as_bytes()).unwrap_err().status(), status, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_could_break_a_header_is_damage() {
+        let good = codec().write(&record(1, 1)).unwrap().as_str().to_owned();
+        for token in ["\"access\"", "\"refresh\""] {
+            for bad in ["\"\"", "\"a\\r\\nb\"", "\"a\\u0000\"", "\"a b\"", "\" \"", "\"a\\u0085b\"", "7", "null"] {
+                let bad = good.replace(token, bad);
+                assert_ne!(bad, good);
+                assert_eq!(
+                    codec().read(bad.as_bytes()).err().map(|error| error.status()),
+                    Some(Status::Store),
+                    "{bad}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_needs_neither_token() {
+        for (token, refresh_token) in [(None, None), (None, Some("refresh")), (Some("access"), None)] {
+            let tokens = Tokens::new(token, refresh_token, None, None).unwrap();
+            let text = codec().write(&Record { tokens, ..record(1, 1) }).unwrap();
+            let tokens = codec().read(text.expose()).unwrap().tokens;
+            assert_eq!((tokens.token(), tokens.refresh_token()), (token, refresh_token));
         }
     }
 }

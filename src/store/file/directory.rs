@@ -80,7 +80,7 @@ impl Directory {
         if self.name.is_empty() {
             return Err(store_error(format!("the session store {here} names no file; add a file name to it")));
         }
-        let found = fs::metadata(&self.path).map_err(|error| match error.kind() {
+        let found = again(|| fs::metadata(&self.path)).map_err(|error| match error.kind() {
             ErrorKind::NotFound => store_error(format!(
                 "the directory of the session store, {here}, is not there; make it, writable for you alone (mkdir -p -m 700)"
             )),
@@ -137,8 +137,15 @@ impl Directory {
     fn open(&self, path: &Path, options: &OpenOptions) -> Result<Option<(File, Metadata)>> {
         // Without O_NONBLOCK a FIFO would hold us until somebody writes.
         let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
-        let file = match options.clone().mode(MODE).custom_flags(flags.bits()).open(path) {
-            Ok(file) => file,
+        let opened = options.clone().mode(MODE).custom_flags(flags.bits()).open(path);
+        // Only the look at it may tell the client of a network file system that what it remembered is gone.
+        let looked = opened.and_then(|file| {
+            stale(Moment::Open)?;
+            let found = file.metadata()?;
+            Ok((file, found))
+        });
+        let (file, found) = match looked {
+            Ok(opened) => opened,
             Err(error) if is_gone(&error) => return Ok(None),
             Err(error) if error.raw_os_error() == Some(Errno::ELOOP as i32) => {
                 return Err(store_error(format!(
@@ -148,7 +155,6 @@ impl Directory {
             }
             Err(error) => return Err(failed("open", path, &error)),
         };
-        let found = file.metadata().map_err(|error| failed("look at", path, &error))?;
         let wrong = if !found.is_file() {
             "is not a regular file; name another as the session store"
         } else if found.uid() != effective_user() {
@@ -163,7 +169,7 @@ impl Directory {
 
     /// The state of what is at `path`, a link itself if it is one. None: nothing is there.
     pub(super) fn look_at(&self, path: &Path) -> Result<Option<Metadata>> {
-        match fs::symlink_metadata(path) {
+        match again(|| fs::symlink_metadata(path)) {
             Ok(found) => Ok(Some(found)),
             Err(error) if is_gone(&error) => Ok(None),
             Err(error) => Err(failed("look at", path, &error)),
@@ -174,6 +180,7 @@ impl Directory {
     pub(super) fn suffixes(&self) -> Result<Vec<String>> {
         let list = || -> io::Result<Vec<String>> {
             let mut suffixes = Vec::new();
+            stale(Moment::List)?;
             for entry in fs::read_dir(&self.path)? {
                 let name = entry?.file_name();
                 let suffix = name.as_encoded_bytes().strip_prefix(self.name.as_encoded_bytes());
@@ -181,13 +188,22 @@ impl Directory {
             }
             Ok(suffixes)
         };
-        list().map_err(|error| failed("list", &self.path, &error))
+        again(list).map_err(|error| failed("list", &self.path, &error))
     }
 
     /// A file of its own with `text` in it, on the disk before it is handed out.
     pub(super) fn write(&self, path: PathBuf, text: &[u8]) -> Result<Temporary> {
         let (temporary, file) = self.make(path)?;
         temporary.fill(&file, text)?;
+        Ok(temporary)
+    }
+
+    /// The same, as old as `old` is.
+    pub(super) fn write_as_old(&self, path: PathBuf, text: &[u8], old: &Metadata) -> Result<Temporary> {
+        let (temporary, file) = self.make(path)?;
+        temporary.fill(&file, text)?;
+        let age = old.modified().and_then(|written| file.set_modified(written));
+        age.map_err(|error| failed("write", &temporary.0, &error))?;
         Ok(temporary)
     }
 
@@ -218,13 +234,15 @@ impl Directory {
     }
 
     fn make(&self, path: PathBuf) -> Result<(Temporary, File)> {
-        self.remove(&path)?;
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
-        match self.open(&path, &options)? {
-            Some((file, _)) => Ok((Temporary(path), file)),
-            None => Err(failed("make", &path, &ErrorKind::NotFound.into())),
+        for _ in 0..2 {
+            self.remove(&path)?;
+            if let Some((file, _)) = self.open(&path, &options)? {
+                return Ok((Temporary(path), file));
+            }
         }
+        Err(failed("make", &path, &ErrorKind::NotFound.into()))
     }
 
     /// Removes a file; that it is not there is as good.
@@ -237,10 +255,24 @@ impl Directory {
 
     /// Puts `temporary` in the place of `target`, for good.
     pub(super) fn replace(&self, temporary: Temporary, target: &Path) -> Result<()> {
-        fs::rename(&temporary.0, target).map_err(|error| failed("replace", target, &error))?;
+        self.rename(temporary, target).map_err(|error| failed("replace", target, &error))?;
+        self.sync()
+    }
+
+    /// The same, not yet durable. False: somebody took `temporary` for a leftover.
+    pub(super) fn try_replace(&self, temporary: Temporary, target: &Path) -> Result<bool> {
+        match self.rename(temporary, target) {
+            Ok(()) => Ok(true),
+            Err(error) if is_gone(&error) => Ok(false),
+            Err(error) => Err(failed("replace", target, &error)),
+        }
+    }
+
+    fn rename(&self, temporary: Temporary, target: &Path) -> io::Result<()> {
+        fs::rename(&temporary.0, target)?;
         // The name is another's now.
         temporary.keep();
-        self.sync()
+        Ok(())
     }
 
     /// Gives the file at `source` the name `target` too, if nobody has it.
@@ -311,6 +343,32 @@ impl Drop for Temporary {
     }
 }
 
+/// Does once more what stumbled over something that the client of a network file system should have forgotten.
+fn again<T>(ask: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    match ask() {
+        Err(error) if error.kind() == ErrorKind::StaleNetworkFileHandle => ask(),
+        answer => answer,
+    }
+}
+
+/// Where a file may turn out to be stale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    Open,
+    List,
+}
+
+/// Fails as a test told it to.
+#[cfg(test)]
+fn stale(moment: Moment) -> io::Result<()> {
+    tests::fail_at(moment)
+}
+
+#[cfg(not(test))]
+fn stale(_moment: Moment) -> io::Result<()> {
+    Ok(())
+}
+
 /// Whether a file is not there, or not any more for the server that keeps it.
 fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::StaleNetworkFileHandle)
@@ -347,4 +405,35 @@ pub(super) fn failed(action: &str, path: &Path, error: &io::Error) -> Error {
     };
     let said = store_error(format!("can't {action} {}: {error}; {advice}", path.display()));
     if may_pass(error) { said.retryable() } else { said }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    thread_local! {
+        static FAULTS: Cell<Option<(Moment, Errno, u32)>> = const { Cell::new(None) };
+    }
+
+    /// From now on this thread meets `errno` at `moment`, so many times.
+    pub(in crate::store::file) fn meet(moment: Moment, errno: Errno, times: u32) {
+        FAULTS.set(Some((moment, errno, times)));
+    }
+
+    /// How many of them it has not met yet.
+    pub(in crate::store::file) fn left() -> u32 {
+        FAULTS.get().map_or(0, |(.., times)| times)
+    }
+
+    pub(super) fn fail_at(here: Moment) -> io::Result<()> {
+        match FAULTS.get() {
+            Some((moment, errno, times)) if moment == here && times > 0 => {
+                FAULTS.set(Some((moment, errno, times.saturating_sub(1))));
+                Err(errno.into())
+            }
+            _ => Ok(()),
+        }
+    }
 }

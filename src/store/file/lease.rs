@@ -7,14 +7,16 @@
 
 use std::collections::BTreeSet;
 use std::fs::Metadata;
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwapOption;
 
 use super::directory::{Directory, Link, Temporary, store_error};
 use super::names::{self, Listing, Numbered};
-use super::{ATTEMPTS, Base, Held, is_same_file};
+use super::{ATTEMPTS, Base, Held, is_same_file, still_there};
 use crate::error::Result;
 use crate::fork::ProcessMark;
 use crate::random;
@@ -37,7 +39,9 @@ const UNKNOWN_TERM: Duration = Duration::from_secs(60);
 pub(super) struct Leased {
     base: Arc<Base>,
     /// Where to look first.
-    hint: ArcSwapOption<Present>,
+    pub(super) hint: ArcSwapOption<Present>,
+    /// The number of the last tombstone that was looked behind.
+    looked_behind: AtomicU64,
 }
 
 /// The current record.
@@ -52,29 +56,44 @@ pub(super) struct Present {
 
 impl Leased {
     pub(super) fn new(base: Arc<Base>) -> Self {
-        Leased { base, hint: ArcSwapOption::empty() }
+        Leased { base, hint: ArcSwapOption::empty(), looked_behind: AtomicU64::new(u64::MAX) }
     }
 
     pub(super) fn load(&self) -> Result<Option<Arc<Record>>> {
-        Ok(self.present(self.hint.load_full().as_deref())?.map(|present| present.record))
+        let present = self.present(self.hint.load_full().as_deref())?;
+        if let Some(present) = &present
+            && present.record.tokens.is_none()
+            && self.looked_behind.swap(present.number, Ordering::SeqCst) != present.number
+        {
+            // Who can't do that has the record all the same.
+            let _ = self.finish(present);
+        }
+        Ok(present.map(|present| present.record))
     }
 
     /// The current record; looked for with a list of all files, if there is no `hint`.
     pub(super) fn present(&self, hint: Option<&Present>) -> Result<Option<Present>> {
         let mut hint = hint;
+        let mut least = 0;
         for _ in 0..ATTEMPTS {
             let Some(number) = self.top_record(hint)? else {
                 return Ok(None);
             };
+            let number = number.max(least);
             let text = self.directory().read(&self.directory().file(&names::record(number)))?;
             let record = text.map(|(text, _)| self.base.read(&text)).transpose()?;
             let noted = match record {
                 Some(record) if record.version.generation > number => {
                     self.raise(number, record.version.generation)?;
+                    // There now, whatever a list says that somebody remembers.
+                    least = record.version.generation;
                     None
                 }
                 Some(record) => self.with_notes(record, hint)?,
-                None => None,
+                None => {
+                    least = 0;
+                    None
+                }
             };
             if let Some((record, note)) = noted {
                 let present = Present { number, note, record: Arc::new(record) };
@@ -165,6 +184,10 @@ impl Leased {
             let text = self.base.codec.write(&next)?;
             let written = self.base.write(self.directory().unique(), &text)?;
             if self.append(&written, present.map(|present| present.number), generation)? {
+                if next.tokens.is_none() {
+                    self.hint.store(None);
+                    self.forget(&next).map_err(still_there)?;
+                }
                 return Ok(Commit::Done(Arc::new(next)));
             }
         }
@@ -181,7 +204,7 @@ impl Leased {
         }
         // Asked for by its name: a list that is read while others make and remove files can leave one out.
         let has_last = match last {
-            Some(last) => self.is_there(&names::record(last))?,
+            Some(last) => self.stands(last)?,
             None => false,
         };
         if !has_last && self.was_removed_before(number)? {
@@ -194,6 +217,76 @@ impl Leased {
         }
         self.directory().sync()?;
         Ok(true)
+    }
+
+    /// Whether the record of this number is there as it was made. One that a logout emptied says nothing: somebody who
+    /// slept may have brought its name back.
+    fn stands(&self, number: u64) -> Result<bool> {
+        let text = self.directory().read(&self.directory().file(&names::record(number)))?;
+        Ok(text.is_some_and(|(text, _)| {
+            self.base.codec.read(text.expose()).map_or(true, |record| record.version.generation <= number)
+        }))
+    }
+
+    /// Ends on the disk what `tombstone` ended: no file of before keeps a token. Their names stay taken, and the
+    /// files as old as they were: both tell who comes late.
+    fn forget(&self, tombstone: &Record) -> Result<()> {
+        let text = self.base.codec.write(tombstone)?;
+        let generation = tombstone.version.generation;
+        // A list that is read while others make and remove files can leave one out: hence two, and the last by its name.
+        let mut listing = Listing::default();
+        for _ in 0..2 {
+            listing = self.list()?;
+            let older = listing.records.range(..generation).copied();
+            for number in older.chain(generation.checked_sub(1)) {
+                self.empty(&self.directory().file(&names::record(number)), text.expose())?;
+            }
+        }
+        // Records that never got their names. Whoever is still at work finds its file gone, and what there is.
+        let reserved = listing.reserved.iter().copied().map(names::reserved);
+        for suffix in reserved.chain(listing.temporaries.iter().cloned()) {
+            let path = self.directory().file(&suffix);
+            if self.directory().read(&path)?.is_some_and(|(text, _)| self.has_token(&text)) {
+                self.directory().remove(&path)?;
+            }
+        }
+        self.directory().sync()
+    }
+
+    /// Puts a copy of a tombstone in the place of a record with tokens.
+    fn empty(&self, path: &Path, tombstone: &[u8]) -> Result<()> {
+        for _ in 0..ATTEMPTS {
+            match self.directory().read(path)? {
+                Some((text, old)) if self.has_token(&text) => {
+                    let copy = self.directory().write_as_old(self.directory().unique(), tombstone, &old)?;
+                    if self.directory().try_replace(copy, path)? {
+                        return Ok(());
+                    }
+                }
+                None if self.directory().look_at(path)?.is_some() => {}
+                _ => return Ok(()),
+            }
+        }
+        Err(self.base.unsteady())
+    }
+
+    /// Whether it is a record with a token. What is no record of ours is left alone.
+    fn has_token(&self, text: &SecretBytes) -> bool {
+        self.base.codec.read(text.expose()).is_ok_and(|record| !record.tokens.is_none())
+    }
+
+    /// Does what somebody did not come to who logged out.
+    fn finish(&self, tombstone: &Present) -> Result<()> {
+        for number in self.list()?.records.range(..tombstone.number) {
+            let text = self.directory().read(&self.directory().file(&names::record(*number)))?;
+            if text.is_some_and(|(text, _)| self.has_token(&text)) {
+                // Not all at once who see the tombstone while its author is still at it.
+                let suffix = names::record(tombstone.number);
+                let is_left = is_settled(self.directory(), &suffix, self.directory().time()?)?;
+                return if is_left { self.forget(&tombstone.record) } else { Ok(()) };
+            }
+        }
+        Ok(())
     }
 
     /// Whether a record of this number was there before and went: never before the next had stood for a while.

@@ -1,7 +1,8 @@
 //! A session in files: one machine, or a cluster's shared file system. Nothing to install, nothing to run.
 //!
 //! With `flock` the record is one file that is replaced; with leases every record, note and lease is a file of its own
-//! with a number in its name, made by `link`, which gives each name once. No file ever changes under its name.
+//! with a number in its name, made by `link`, which gives each name once. No file ever changes under its name, but that a
+//! logout puts copies of its tombstone in the place of older records: they lead on to the tombstone.
 //!
 //! | name | what it is |
 //! |---|---|
@@ -31,6 +32,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -309,7 +311,7 @@ const ATTEMPTS: usize = 1000;
 struct Base {
     directory: Directory,
     codec: Codec,
-    /// The renewal lock, while this process has it.
+    /// The renewal lock, while a thread of this process has it.
     held: ArcSwapOption<Held>,
 }
 
@@ -320,13 +322,20 @@ struct Held {
     reserved: PathBuf,
     is_reserved: AtomicBool,
     mark: ProcessMark,
+    /// Other threads write without the lock, and may still be at it when it is somebody else's, and the name too.
+    holder: ThreadId,
 }
 
 impl Base {
     /// Says that the lock is taken. What an earlier holder left under the name is removed.
     fn hold(&self, reserved: PathBuf) -> Result<Arc<Held>> {
         self.directory.remove(&reserved)?;
-        let held = Arc::new(Held { reserved, is_reserved: AtomicBool::new(false), mark: ProcessMark::current() });
+        let held = Arc::new(Held {
+            reserved,
+            is_reserved: AtomicBool::new(false),
+            mark: ProcessMark::current(),
+            holder: thread::current().id(),
+        });
         self.held.store(Some(held.clone()));
         Ok(held)
     }
@@ -340,9 +349,10 @@ impl Base {
         }
     }
 
-    /// The lock that this process holds: not one that it was born with.
+    /// The lock that this thread holds: neither another's, nor one that the process was born with.
     fn held(&self) -> Option<Arc<Held>> {
-        self.held.load_full().filter(|held| held.mark == ProcessMark::current())
+        let is_ours = |held: &Arc<Held>| held.mark == ProcessMark::current() && held.holder == thread::current().id();
+        self.held.load_full().filter(is_ours)
     }
 
     /// The record that a file of this store holds.
@@ -376,6 +386,11 @@ impl Base {
     fn path(&self) -> PathBuf {
         self.directory.file("")
     }
+}
+
+/// The error of a logout that stands, but could not clean up behind itself.
+fn still_there(error: Error) -> Error {
+    error.in_context("the session is ended, but its tokens are still on the disk; log out again")
 }
 
 /// Whether two looks saw the same file.

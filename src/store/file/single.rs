@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::directory::store_error;
 use super::flock::Flock;
-use super::{Base, Held};
+use super::{Base, Held, still_there};
 use crate::error::Result;
 use crate::record::{Notes, Record, Version};
 use crate::store::{Commit, Expected, Lock};
@@ -17,8 +17,8 @@ const LOCK_PAUSE: Duration = Duration::from_millis(25);
 /// Keeps whoever changes the record apart, for as long as a write takes.
 const WRITE: &str = ".write";
 const WRITE_PAUSE: Duration = Duration::from_millis(5);
-/// Only a writer that was stopped takes as long.
-const WRITE_WAIT: Duration = Duration::from_secs(10);
+/// Only a writer that was stopped takes as long, or a disk that is very busy.
+const WRITE_WAIT: Duration = Duration::from_secs(3);
 /// The next record, under the write lock.
 const TEMPORARY: &str = ".tmp";
 /// The next record, reserved under the renewal lock.
@@ -73,7 +73,23 @@ impl Single {
         let text = self.base.codec.write(&next)?;
         let temporary = self.base.write(self.base.directory.file(TEMPORARY), &text)?;
         self.base.directory.replace(temporary, &self.base.path())?;
+        if next.tokens.is_none() {
+            self.forget_reserved().map_err(still_there)?;
+        }
         Ok(Commit::Done(Arc::new(next)))
+    }
+
+    /// Removes what a holder left who was killed with new tokens in hand. One that lives does so itself.
+    fn forget_reserved(&self) -> Result<()> {
+        let directory = &self.base.directory;
+        let reserved = directory.file(RESERVED);
+        if directory.look_at(&reserved)?.is_some()
+            && let Some(_lock) = Flock::take(directory, LOCK, None, LOCK_PAUSE)?
+        {
+            directory.remove(&reserved)?;
+            directory.sync()?;
+        }
+        Ok(())
     }
 
     /// The lock of those who change the record.
@@ -86,6 +102,8 @@ impl Single {
                 WRITE_WAIT.as_secs(),
                 self.base.directory.file(WRITE).display()
             ))
+            // It goes on, or it dies and sets the lock free.
+            .retryable()
         })
     }
 }

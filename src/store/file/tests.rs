@@ -9,16 +9,19 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::AtomicUsize;
 use std::time::SystemTime;
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, raise};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::super::codec::tests::{codec, record};
+use super::directory::Moment;
+use super::directory::tests::{left, meet};
 use super::flock::Flock;
 use super::*;
 use crate::error::Status;
 use crate::random;
-use crate::record::{Author, Intent};
+use crate::record::{Author, Intent, Tokens};
 
 const BOTH: [LockChoice; 2] = [LockChoice::Flock, LockChoice::Lease];
 /// Longer than any test.
@@ -193,6 +196,35 @@ fn notes_are_for_the_record_that_was_seen() {
 }
 
 #[test]
+fn what_is_stale_is_read_again() {
+    let place = Place::new();
+    let (store, other) = (place.store(LockChoice::Lease), place.store(LockChoice::Lease));
+    store.commit(Expected::Nothing, record(1, 0)).unwrap();
+    store.load().unwrap();
+    other.commit(Expected::Anything, record(1, 0)).unwrap();
+    for (moment, errno) in [(Moment::Open, Errno::ESTALE), (Moment::Open, Errno::ENOENT), (Moment::List, Errno::ESTALE)]
+    {
+        let fresh = place.store(LockChoice::Lease);
+        fresh.method().unwrap();
+        for store in [&fresh, &store] {
+            meet(moment, errno, 1);
+            assert_eq!(store.load().map(|seen| seen.unwrap().version.generation), Ok(1), "{moment:?}");
+        }
+        meet(moment, errno, 1);
+        assert!(is_done(&store.commit(Expected::Record(record(1, 1).version), record(1, 1)).unwrap()), "{moment:?}");
+        assert_eq!(left(), 0);
+        fs::remove_file(place.file(".g2")).unwrap();
+    }
+    meet(Moment::Open, Errno::ESTALE, 1);
+    assert!(store.base.directory.time().is_ok());
+    // A directory that stays stale is an error that may pass.
+    meet(Moment::List, Errno::ESTALE, 2);
+    let fresh = place.store(LockChoice::Lease);
+    let error = fresh.load().unwrap_err();
+    assert_eq!((error.status(), error.is_retryable(), left()), (Status::Store, true, 0), "{error}");
+}
+
+#[test]
 fn one_at_a_time_has_the_lock() {
     for choice in BOTH {
         let place = Place::new();
@@ -315,6 +347,49 @@ fn what_was_prepared_is_used_or_removed() {
 }
 
 #[test]
+fn what_was_prepared_is_the_holders_alone() {
+    for choice in BOTH {
+        let place = Place::new();
+        let store = place.store(choice);
+        store.commit(Expected::Nothing, record(1, 0)).unwrap();
+        let held = lock(&store);
+        store.prepare().unwrap();
+        let reserved = store.base.held().unwrap().reserved.clone();
+        let is_untouched = || fs::read(&reserved).is_ok_and(|bytes| bytes.iter().all(|byte| *byte == 0));
+        // A logout, or tokens that were not saved before: without the lock, in the same process.
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| {
+                let written = store.base.write(place.file("-other"), &codec().write(&record(1, 0)).unwrap()).unwrap();
+                assert!(is_untouched());
+                drop(written);
+                store.prepare().unwrap();
+                assert!(is_done(&store.commit(Expected::Anything, record(1, 0)).unwrap()));
+                assert!(store.note(version(&store), &Notes::default(), &intent("a")).unwrap());
+            });
+            other.join().unwrap();
+        });
+        assert!(is_untouched());
+        assert!(is_done(&store.commit(Expected::Anything, record(1, 0)).unwrap()));
+        assert!(!reserved.exists());
+        drop(held);
+        assert_eq!(version(&place.store(choice)).generation, 2);
+    }
+}
+
+#[test]
+fn a_writer_that_was_stopped_is_an_obstacle_that_may_go() {
+    let place = Place::new();
+    let store = place.store(LockChoice::Flock);
+    store.commit(Expected::Nothing, record(1, 0)).unwrap();
+    let writing = Flock::take(&store.base.directory, ".write", None, SHORT).unwrap().unwrap();
+    let error = store.commit(Expected::Anything, record(1, 0)).unwrap_err();
+    assert_eq!((error.status(), error.is_retryable()), (Status::Store, true), "{error}");
+    assert!(error.message().contains("look for a stopped process"), "{error}");
+    drop(writing);
+    assert!(is_done(&store.commit(Expected::Anything, record(1, 0)).unwrap()));
+}
+
+#[test]
 fn a_prepared_file_that_somebody_removed_is_made_anew() {
     for choice in BOTH {
         let place = Place::new();
@@ -325,6 +400,208 @@ fn a_prepared_file_that_somebody_removed_is_made_anew() {
         fs::remove_file(&store.base.held().unwrap().reserved).unwrap();
         assert!(is_done(&store.commit(Expected::Record(record(1, 0).version), record(1, 1)).unwrap()));
     }
+}
+
+fn tombstone(session: u64) -> Record {
+    Record { tokens: Tokens::none(), ..record(session, 0) }
+}
+
+impl Place {
+    /// The files that hold a token.
+    fn with_tokens(&self) -> BTreeSet<String> {
+        let holds = |suffix: &String| {
+            let text = fs::read(self.file(suffix)).unwrap();
+            ["\"access\"", "\"refresh\""].iter().any(|token| text.windows(token.len()).any(|at| at == token.as_bytes()))
+        };
+        self.suffixes().into_iter().filter(holds).collect()
+    }
+
+    fn write(&self, suffix: &str, record: &Record) {
+        fs::write(self.file(suffix), codec().write(record).unwrap().expose()).unwrap();
+        fs::set_permissions(self.file(suffix), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    fn modified(&self, suffix: &str) -> SystemTime {
+        fs::metadata(self.file(suffix)).unwrap().modified().unwrap()
+    }
+}
+
+#[test]
+fn a_logout_leaves_no_token() {
+    for choice in BOTH {
+        let place = Place::new();
+        let store = place.store(choice);
+        for _ in 0..4 {
+            assert!(is_done(&store.commit(Expected::Anything, record(1, 0)).unwrap()));
+        }
+        // What holders and writers left who were killed with an answer in hand.
+        match choice {
+            LockChoice::Lease => [".tmp.3.1", ".tmp.00112233445566ff"].iter().for_each(|suffix| {
+                place.write(suffix, &record(1, 4));
+            }),
+            _ => [".next", ".tmp"].iter().for_each(|suffix| place.write(suffix, &record(1, 4))),
+        }
+        assert!(place.with_tokens().len() >= 3);
+        assert!(is_done(&store.commit(Expected::Anything, tombstone(2)).unwrap()));
+        assert_eq!(place.with_tokens(), BTreeSet::new());
+        assert!(store.leased.hint.load().as_ref().is_none_or(|hint| hint.record.tokens.is_none()));
+        assert!(!place.suffixes().iter().any(|suffix| suffix.starts_with(".tmp") || suffix == ".next"));
+        for store in [&store, &place.store(choice)] {
+            assert_eq!(version(store), Version { session: 2, generation: 4 });
+        }
+        // Life goes on, and ends again.
+        let held = lock(&store);
+        store.prepare().unwrap();
+        assert!(is_done(&store.commit(Expected::Anything, record(3, 0)).unwrap()));
+        drop(held);
+        assert_eq!(version(&place.store(choice)), Version { session: 3, generation: 5 });
+        assert!(is_done(&store.commit(Expected::Anything, tombstone(4)).unwrap()));
+        assert_eq!(place.with_tokens(), BTreeSet::new());
+    }
+}
+
+#[test]
+fn a_logout_leaves_the_file_of_a_holder_alone() {
+    for choice in BOTH {
+        let place = Place::new();
+        let (store, other) = (place.store(choice), place.store(choice));
+        store.commit(Expected::Nothing, record(1, 0)).unwrap();
+        let held = lock(&store);
+        store.prepare().unwrap();
+        let reserved = store.base.held().unwrap().reserved.clone();
+        assert!(is_done(&other.commit(Expected::Anything, tombstone(2)).unwrap()));
+        assert!(reserved.exists());
+        let commit = store.commit(Expected::Record(record(1, 0).version), record(1, 0)).unwrap();
+        assert!(matches!(commit, Commit::Outdated(record) if record.tokens.is_none()));
+        drop(held);
+        assert_eq!(place.with_tokens(), BTreeSet::new());
+        assert!(!reserved.exists());
+    }
+}
+
+#[test]
+fn what_a_logout_emptied_keeps_its_name_and_its_age_and_leads_on() {
+    let place = Place::new();
+    let store = place.store(LockChoice::Lease);
+    store.commit(Expected::Nothing, record(1, 7)).unwrap();
+    let mut watchers = Vec::new();
+    for _ in 0..3 {
+        let watcher = place.store(LockChoice::Lease);
+        watcher.load().unwrap();
+        watchers.push(watcher);
+        store.commit(Expected::Anything, record(1, 0)).unwrap();
+    }
+    place.age(".g8");
+    let numbers = [".g0", ".g7", ".g8", ".g9", ".g10"];
+    let ages = numbers.map(|suffix| place.modified(suffix));
+    store.commit(Expected::Anything, tombstone(2)).unwrap();
+    assert_eq!(place.with_tokens(), BTreeSet::new());
+    assert_eq!(numbers.map(|suffix| place.modified(suffix)), ages);
+    let expected = Version { session: 2, generation: 11 };
+    for watcher in &watchers {
+        assert_eq!(version(watcher), expected);
+    }
+    // Who listed the files just before the logout reads one that leads to the tombstone.
+    for number in [0, 7, 8, 9, 10] {
+        let text = fs::read(place.file(&format!(".g{number}"))).unwrap();
+        assert_eq!(codec().read(&text).unwrap().version, expected);
+    }
+    let copy = Place::new();
+    for suffix in [".method", ".g10"] {
+        fs::copy(place.file(suffix), copy.file(suffix)).unwrap();
+    }
+    assert_eq!(version(&copy.store(LockChoice::Lease)), expected);
+    for _ in 0..2 {
+        place.age_all();
+        let held = lock(&store);
+        store.commit(Expected::Anything, record(3, 0)).unwrap();
+        drop(held);
+    }
+    assert!(!place.suffixes().contains(".g10"), "{:?}", place.suffixes());
+}
+
+#[test]
+fn who_slept_over_a_logout_gets_no_number_twice() {
+    let place = Place::new();
+    let (store, sleeper) = (place.store(LockChoice::Lease), place.store(LockChoice::Lease));
+    for _ in 0..6 {
+        store.commit(Expected::Anything, record(1, 0)).unwrap();
+    }
+    place.age_all();
+    drop(lock(&store));
+    assert!(!place.suffixes().contains(".g3") && place.suffixes().contains(".g4"));
+    store.commit(Expected::Anything, tombstone(2)).unwrap();
+    let late = || sleeper.base.directory.write(sleeper.base.directory.unique(), b"late").unwrap();
+    assert!(!sleeper.leased.append(&late(), Some(2), 3).unwrap());
+    // One who emptied old files slept, too, and brought a name back.
+    fs::copy(place.file(".g4"), place.file(".g2")).unwrap();
+    assert!(!sleeper.leased.append(&late(), Some(2), 3).unwrap());
+    assert!(!place.suffixes().contains(".g3"));
+}
+
+#[test]
+fn a_logout_that_was_killed_is_finished_by_who_comes_later() {
+    let place = Place::new();
+    let store = place.store(LockChoice::Lease);
+    for _ in 0..2 {
+        store.commit(Expected::Anything, record(1, 0)).unwrap();
+    }
+    store.commit(Expected::Anything, tombstone(2)).unwrap();
+    place.write(".g0", &record(1, 0));
+    place.write(".g1", &record(1, 1));
+    // Whoever logs out may be still at it.
+    assert!(place.store(LockChoice::Lease).load().unwrap().is_some());
+    assert_eq!(place.with_tokens(), names(&[".g0", ".g1"]));
+    place.age(".g2");
+    assert!(place.store(LockChoice::Lease).load().unwrap().is_some());
+    assert_eq!(place.with_tokens(), BTreeSet::new());
+    // Or by another logout.
+    place.write(".g1", &record(1, 1));
+    store.commit(Expected::Anything, tombstone(3)).unwrap();
+    assert_eq!(place.with_tokens(), BTreeSet::new());
+}
+
+#[test]
+fn a_logout_that_could_not_clean_up_says_so_and_stands() {
+    let place = Place::new();
+    let store = place.store(LockChoice::Lease);
+    for _ in 0..2 {
+        store.commit(Expected::Anything, record(1, 0)).unwrap();
+    }
+    let set_mode = |mode| fs::set_permissions(place.file(".g0"), fs::Permissions::from_mode(mode)).unwrap();
+    set_mode(0o644);
+    let message = refusal(store.commit(Expected::Anything, tombstone(2)));
+    assert!(message.contains("log out again") && message.contains("session.g0"), "{message}");
+    assert!(store.load().unwrap().unwrap().tokens.is_none());
+    set_mode(0o600);
+    assert!(is_done(&store.commit(Expected::Anything, tombstone(3)).unwrap()));
+    assert_eq!(place.with_tokens(), BTreeSet::new());
+}
+
+#[test]
+fn logouts_and_logins_at_once_are_seen_whole() {
+    let place = Place::fast();
+    place.store(LockChoice::Lease).commit(Expected::Nothing, record(1, 0)).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..6 {
+            let place = &place;
+            scope.spawn(move || {
+                let store = place.store(LockChoice::Lease);
+                for round in 0..20 {
+                    match thread % 3 {
+                        0 => drop(store.commit(Expected::Anything, tombstone(round)).unwrap()),
+                        1 => drop(store.commit(Expected::Anything, record(round, 0)).unwrap()),
+                        _ => assert!(place.store(LockChoice::Lease).load().unwrap().is_some()),
+                    }
+                }
+            });
+        }
+    });
+    let store = place.store(LockChoice::Lease);
+    let commit = store.commit(Expected::Anything, tombstone(99)).unwrap();
+    assert!(matches!(commit, Commit::Done(record) if record.version.generation == 81));
+    assert_eq!(place.with_tokens(), BTreeSet::new());
+    assert!(!place.suffixes().iter().any(|suffix| suffix.starts_with(".tmp")));
 }
 
 #[test]
@@ -890,6 +1167,11 @@ fn player() {
             store.commit(Expected::Record(seen.version), record(1, 0)).unwrap();
             say("done");
         },
+        "leave" => loop {
+            store.commit(Expected::Anything, record(1, 0)).unwrap();
+            store.commit(Expected::Anything, tombstone(2)).unwrap();
+            say("done");
+        },
         // A forked child, but for the descriptors, which here are the parent's own: `copy` stands for the parent.
         "fork" => {
             let held = Flock::take(&store.base.directory, ".lock", None, SHORT).unwrap().unwrap();
@@ -1015,6 +1297,27 @@ fn killed_at_any_moment_nobody_leaves_half_a_record() {
         let after = place.suffixes();
         assert!(!after.iter().any(|suffix| suffix.starts_with(".tmp") || suffix == ".next"), "{after:?}");
         assert!(after.len() <= 12, "{after:?}");
+    }
+}
+
+#[test]
+fn a_logout_that_is_killed_at_any_moment_leaves_nothing_that_the_next_does_not_end() {
+    for choice in BOTH {
+        let place = Place::fast();
+        for _ in 0..10 {
+            let mut leaver = Player::new("leave", &place, choice);
+            assert!(leaver.hear("done"));
+            std::thread::sleep(Duration::from_secs_f64(random::fraction() / 50.0));
+            leaver.kill();
+            let store = place.store(choice);
+            let before = version(&store).generation;
+            let commit = store.commit(Expected::Anything, tombstone(3)).unwrap();
+            assert!(matches!(commit, Commit::Done(record) if record.version.generation == before + 1));
+            assert_eq!(place.with_tokens(), BTreeSet::new());
+        }
+        place.age_all();
+        drop(lock(&place.store(choice)));
+        assert!(!place.suffixes().iter().any(|suffix| suffix.starts_with(".tmp") || suffix == ".next"));
     }
 }
 

@@ -41,9 +41,8 @@ const MAX_PATIENCE: Duration = Duration::from_secs(5);
 const LAST_TRY: Duration = Duration::from_secs(1);
 /// Giving back a lock that would expire anyway.
 const RELEASE_WITHIN: Duration = Duration::from_secs(1);
-/// The longest pause between two looks at a lock: at first, and in the end.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LAST_PAUSE: Duration = Duration::from_secs(1);
+/// Between two looks at a lock, more or less. Ten thousand hosts may wait for it, with a new connection every time.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Nothing, or record, version and notes.
 const READ: &str = "
@@ -190,7 +189,6 @@ impl Store for RedisStore {
     }
 
     fn lock(&self, term: Duration, wait_until: Option<Instant>) -> Result<Option<Arc<dyn Lock>>> {
-        let mut longest = FIRST_PAUSE;
         loop {
             let now = Instant::now();
             let patience = wait_until
@@ -202,8 +200,7 @@ impl Store for RedisStore {
             if left.is_zero() {
                 return Ok(None);
             }
-            std::thread::sleep(longest.mul_f64(0.25 + 0.75 * random::fraction()).min(left));
-            longest = longest.mul_f64(1.5).min(LAST_PAUSE);
+            std::thread::sleep(pause(left, random::fraction()));
         }
     }
 
@@ -267,6 +264,12 @@ impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore").field("url", &self.server.url).finish_non_exhaustive()
     }
+}
+
+/// How long to wait for the next look at a lock. There is one at the end in any case, hence none just before.
+fn pause(left: Duration, fraction: f64) -> Duration {
+    let pause = PAUSE.mul_f64(0.5 + fraction);
+    if left < pause + PAUSE / 2 { left } else { pause }
 }
 
 fn version_text(version: Version) -> String {

@@ -124,6 +124,21 @@ fn a_commit_needs_what_it_expects() {
 }
 
 #[test]
+fn a_logout_leaves_no_token() {
+    let Some(server) = RedisServer::start() else { return };
+    let store = store(&server.url());
+    for _ in 0..2 {
+        let _lock = store.lock(TERM, None).unwrap().expect("the lock");
+        done(store.commit(Expected::Anything, record(1, 0)));
+    }
+    let all = || server.cli(&["HGETALL", "{gcauth}"]);
+    assert!(all().contains("\"access\"") && all().contains("\"refresh\""), "{}", all());
+    done(store.commit(Expected::Anything, Record { tokens: Tokens::none(), ..record(2, 0) }));
+    assert!(!all().contains("\"access\"") && !all().contains("\"refresh\""), "{}", all());
+    assert_eq!(server.cli(&["DBSIZE"]), "1");
+}
+
+#[test]
 fn numbers_that_a_double_would_round_stay_apart() {
     let Some(server) = RedisServer::start() else { return };
     let store = store(&server.url());
@@ -243,6 +258,41 @@ fn one_has_the_lock() {
         assert!(store.lock(TERM, None).unwrap().is_none());
     });
     assert_eq!(server.cli(&["DBSIZE"]), "0");
+}
+
+#[test]
+fn who_waits_for_a_lock_does_not_hammer() {
+    let Some(server) = RedisServer::start() else { return };
+    let (store, other) = (store(&server.url()), store(&server.url()));
+    let _lock = store.lock(TERM, None).unwrap().expect("the lock");
+    let connections = || -> u32 {
+        let info = server.cli(&["INFO", "stats"]);
+        let line = info.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
+        line.unwrap().trim().parse().unwrap()
+    };
+    let before = connections();
+    assert!(other.lock(TERM, Some(Instant::now() + Duration::from_millis(1500))).unwrap().is_none());
+    // One more is that of who asks: at once, perhaps once in between, and at the end.
+    let looks = connections() - before - 1;
+    assert!((2..=3).contains(&looks), "{looks}");
+}
+
+#[test]
+fn pauses_are_a_second_or_so_and_end_with_the_wait() {
+    for wait_ms in [0, 1, 400, 1500, 10_000] {
+        for fraction in [0.0, 0.3, 0.6, 0.999] {
+            let (mut left, mut looks) = (Duration::from_millis(wait_ms), 0);
+            while !left.is_zero() {
+                let pause = pause(left, fraction);
+                assert!(pause <= left && pause <= 2 * PAUSE);
+                left -= pause;
+                looks += 1;
+                assert!(left.is_zero() || left >= PAUSE / 2);
+            }
+            assert!(looks <= 2 * wait_ms / 1000 + 1, "{looks} in {wait_ms} ms");
+        }
+    }
+    assert!(pause(TERM, 0.0) < pause(TERM, 0.999));
 }
 
 #[test]

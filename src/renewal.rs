@@ -14,6 +14,7 @@ use crate::failpoint::reach;
 use crate::grant::no_token;
 use crate::log::{Journal, LogLevel};
 use crate::platform::{Fate, Platform, Received, RefreshFailure, no_refresh_token};
+use crate::random;
 use crate::record::{Author, Intent, Notes, Record, Refusal, Tokens, Version};
 use crate::schedule::Origin;
 use crate::store::{Commit, Expected, Lock, Store};
@@ -36,8 +37,8 @@ const EMPTY_STORE_PAUSE: Duration = Duration::from_secs(2);
 const REFUSAL_REST_MS: i64 = 60_000;
 /// How long to wait for the lock between two looks at the record.
 const WAIT_SLICE: Duration = Duration::from_millis(500);
-/// The same where each look is a connection of its own.
-const WAIT_SLICE_REDIS: Duration = Duration::from_millis(1500);
+/// The same where each look is a connection of its own, and as much again at random: hosts must not keep in step.
+const WAIT_SLICE_REDIS: Duration = Duration::from_secs(1);
 /// How long to wait for what may come any moment.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
@@ -105,7 +106,10 @@ impl Renewal<'_> {
             }
             let budget = wish.deadline.saturating_duration_since(now).min(LONGEST);
             // In slices, so that what the holder achieves is seen by all who wait, and not by one after the other.
-            let slice = if self.store.kind() == "redis" { WAIT_SLICE_REDIS } else { WAIT_SLICE };
+            let slice = match self.store.kind() {
+                "redis" => WAIT_SLICE_REDIS.mul_f64(1.0 + random::fraction()),
+                _ => WAIT_SLICE,
+            };
             let wait_until = (!wish.is_early).then(|| latest.min(now + slice));
             let Some(lock) = self.store.lock(budget + LOCK_MARGIN, wait_until)? else {
                 if wish.is_early {

@@ -345,11 +345,13 @@ impl Renewal<'_> {
     ) -> Result<Option<Renewed>> {
         let RefreshFailure { mut error, fate } = failure;
         let now_ms = self.clock.now().wall_ms;
+        // A project that was refused says nothing about renewals that keep the session's own.
+        let keeps_scope = scope == present.tokens.scope.as_deref();
         let intent = match fate {
             // It ends here: nobody has to wait for us.
             Fate::Unknown => noted.intent.clone().map(|intent| Intent { deadline_ms: now_ms, ..intent }),
             // A server that fails has refused nothing: an older doubt stays.
-            Fate::Judged if error.status() == Status::Unauthorized => None,
+            Fate::Judged if error.status() == Status::Unauthorized && keeps_scope => None,
             Fate::Unspent | Fate::Judged => present.notes.intent.clone(),
         };
         let mut notes = Notes { intent, ..present.notes.clone() };
@@ -369,8 +371,7 @@ impl Renewal<'_> {
                 error = error.because(&interrupted(intent, now_ms));
             }
         }
-        // A project that was refused says nothing about renewals that keep the session's own.
-        if scope == present.tokens.scope.as_deref() {
+        if keeps_scope {
             notes.early_not_before_ms = now_ms.saturating_add(rest_ms(&error));
             notes.refusal = (error.status() == Status::Unauthorized)
                 .then(|| Refusal { http_status: error.http_status(), at_ms: now_ms });

@@ -40,7 +40,7 @@ pub(crate) trait Store: Send + Sync + fmt::Debug {
     /// now, if that is not given.
     fn lock(&self, term: Duration, wait_until: Option<Instant>) -> Result<Option<Arc<dyn Lock>>>;
 
-    /// Does ahead what `commit` needs and what can fail for want of space.
+    /// Does ahead what `commit` needs and what can fail for want of space; for the thread that took the lock.
     fn prepare(&self) -> Result<()>;
 
     /// Replaces the notes of the current record, durably, if it is still `seen` and its notes `was`; otherwise does

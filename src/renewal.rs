@@ -45,7 +45,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// What a renewal works with.
 pub(crate) struct Renewal<'a> {
     pub(crate) platform: &'a Platform,
-    pub(crate) store: &'a Arc<dyn Store>,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: &'a Clock,
     pub(crate) drift: &'a Drift,
     pub(crate) journal: &'a Journal<'a>,

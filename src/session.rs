@@ -275,7 +275,7 @@ impl Session {
             }
         };
         let held = self.current.load_full();
-        let began = self.renewal(journal).begin_session(deadline, random::number(), || {
+        let began = self.renewal(deadline, journal).begin_session(deadline, random::number(), || {
             self.platform.login(credentials, &held.record.tokens, deadline, journal)
         })?;
         self.is_read.store(true, Ordering::Release);
@@ -300,7 +300,7 @@ impl Session {
         check_project(project_id)?;
         let journal = self.log.journal();
         let deadline = self.deadline();
-        self.read_store()?;
+        self.read_store(deadline)?;
         let begun = self.current.load_full();
         let gate = self.gate.get();
         let turns = gate.turns();
@@ -309,7 +309,7 @@ impl Session {
             let scope = project_id.or(grant.record.tokens.scope.as_deref());
             let is_newer = grant.record.version != begun.record.version;
             if is_newer && grant.record.tokens.bearer().is_some() && grant.record.tokens.scope.as_deref() == scope {
-                return self.save(&journal);
+                return self.save(deadline, &journal);
             }
             self.check_may_spend(&grant)?;
             match gate.turn_or_wait(deadline, |state| state.error_since(turns, scope)) {
@@ -363,19 +363,19 @@ impl Session {
             if is_good && !self.may_look(self.clock.now()) {
                 return Ok(grant);
             }
-            if let Err(error) = self.read_store() {
+            if let Err(error) = self.read_store(deadline) {
                 journal.tell(LogLevel::Warning, || error.message().to_owned());
                 return if is_good { Ok(grant) } else { Err(error) };
             }
         }
-        self.try_save(&journal);
+        self.try_save(deadline, &journal);
         let mut may_try_early = true;
         loop {
             let grant = self.current.load_full();
             let now = self.clock.now();
             let need = match self.need(&grant, now) {
                 Ok(need) => need,
-                Err(_) if self.has_changed(&grant, now) => continue,
+                Err(_) if self.has_changed(&grant, now, deadline) => continue,
                 Err(error) => return Err(error),
             };
             match need {
@@ -434,7 +434,7 @@ impl Session {
                 Ok(())
             }
             // Another process may have had more luck meanwhile.
-            Admission::Held(_) if self.has_changed(grant, now) => Ok(()),
+            Admission::Held(_) if self.has_changed(grant, now, deadline) => Ok(()),
             Admission::Held(error) => Err(error),
         }
     }
@@ -516,7 +516,7 @@ impl Session {
         let mut grant = grant.clone();
         for round in [1, 2] {
             let rest_ms = |error: &Error| grant.schedule.early_pause_ms(error.retry_after());
-            grant = match self.renewal(journal).run(&grant.record, wish, rest_ms)? {
+            grant = match self.renewal(wish.deadline, journal).run(&grant.record, wish, rest_ms)? {
                 Renewed::Held => return Ok(()),
                 Renewed::Made(record) => {
                     Counts::add(&self.counts.made);
@@ -548,22 +548,22 @@ impl Session {
     }
 
     /// Reads the store if nobody has yet, and gives an empty one the tokens that the caller gave.
-    fn read_once(&self) -> Result<()> {
-        if self.is_read.load(Ordering::Acquire) { Ok(()) } else { self.read_store() }
+    fn read_once(&self, deadline: Instant) -> Result<()> {
+        if self.is_read.load(Ordering::Acquire) { Ok(()) } else { self.read_store(deadline) }
     }
 
     /// Takes over what the store holds.
-    fn read_store(&self) -> Result<()> {
+    fn read_store(&self, deadline: Instant) -> Result<()> {
         if !self.store.is_shared() {
             return Ok(());
         }
-        let grant = self.current.load_full();
-        match self.store.load()? {
+        let (grant, store) = (self.current.load_full(), self.store_until(deadline));
+        match store.load()? {
             Some(record) => drop(self.install(record, &grant)),
             None if grant.record.version.generation == 0 && !grant.record.tokens.is_none() => {
                 let mut seed = Record::clone(&grant.record);
                 seed.version.generation = 1;
-                match self.store.commit(Expected::Nothing, seed)? {
+                match store.commit(Expected::Nothing, seed)? {
                     Commit::Done(record) => {
                         self.install(record, &grant);
                         self.has_seeded.store(true, Ordering::Relaxed);
@@ -584,8 +584,8 @@ impl Session {
 
     /// Whether the store has something else than `grant` by now, if it is time to look. A store that is out of order has
     /// nothing.
-    fn has_changed(&self, grant: &Arc<Grant>, now: Now) -> bool {
-        self.store.is_shared() && self.may_look(now) && self.read_store().is_ok() && !self.is_current(grant)
+    fn has_changed(&self, grant: &Arc<Grant>, now: Now, deadline: Instant) -> bool {
+        self.store.is_shared() && self.may_look(now) && self.read_store(deadline).is_ok() && !self.is_current(grant)
     }
 
     /// Whether it is time to look into the store again; the next look is some time off then.
@@ -624,7 +624,7 @@ impl Session {
 
     /// Offers the store what it could not take before; what could not be saved is good all the same. One thread at a
     /// time, and a store that is slow to refuse is left alone for as long as it took.
-    fn try_save(&self, journal: &Journal) {
+    fn try_save(&self, deadline: Instant, journal: &Journal) {
         if self.unsaved.load().is_none() {
             return;
         }
@@ -634,14 +634,14 @@ impl Session {
         if began_ms >= due_ms
             && self.save_again_ms.compare_exchange(due_ms, while_at_it, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         {
-            let _ = self.save(journal);
+            let _ = self.save(deadline, journal);
             let ended_ms = self.clock.now().mono_ms;
             self.save_again_ms.store(ended_ms.saturating_add(ended_ms.saturating_sub(began_ms)), Ordering::Release);
         }
     }
 
     /// Offers the store what it could not take before.
-    fn save(&self, journal: &Journal) -> Result<()> {
+    fn save(&self, deadline: Instant, journal: &Journal) -> Result<()> {
         let Some(unsaved) = self.unsaved.load_full() else {
             return Ok(());
         };
@@ -649,7 +649,8 @@ impl Session {
         if unsaved.process != ProcessMark::current() {
             return Ok(());
         }
-        let present = self.store.load()?;
+        let store = self.store_until(deadline);
+        let present = store.load()?;
         let ours = unsaved.record.version;
         let expected = match present.as_ref().map(|record| record.version) {
             None => Expected::Nothing,
@@ -661,7 +662,7 @@ impl Session {
             // Somebody else's record, or our own that was taken after all.
             Some(_) => Expected::Nothing,
         };
-        match self.store.commit(expected, Record::clone(&unsaved.record))? {
+        match store.commit(expected, Record::clone(&unsaved.record))? {
             Commit::Done(record) | Commit::Outdated(record) => {
                 self.unsaved.store(None);
                 journal.tell(LogLevel::Information, || "the store has taken the tokens".to_owned());
@@ -724,7 +725,7 @@ impl Session {
         let token = given("bearer", Some(strip_scheme(bearer)))?
             .ok_or_else(|| Error::new(Status::InvalidArgument, "bearer holds no token"))?;
         // What nobody has read yet was handed out by another handle, or never.
-        if !self.rejects(token) && self.read_once().is_ok() {
+        if !self.rejects(token) && self.read_once(self.deadline()).is_ok() {
             self.rejects(token);
         }
         Ok(())
@@ -750,7 +751,7 @@ impl Session {
     /// Forgets the session, for all who share it.
     pub fn logout(&self) -> Result<()> {
         let journal = self.log.journal();
-        let tombstone = self.renewal(&journal).begin(random::number(), Tokens::none())?;
+        let tombstone = self.renewal(self.deadline(), &journal).begin(random::number(), Tokens::none())?;
         journal.tell(LogLevel::Information, || "logged out".to_owned());
         self.unsaved.store(None);
         self.install(tombstone, &self.current.load_full());
@@ -760,11 +761,11 @@ impl Session {
 
     /// What is there, expired or not. Never renews; a shared store that nobody has read yet is read first.
     pub fn current(&self) -> Result<Current> {
-        self.read_once()?;
+        self.read_once(self.deadline())?;
         let grant = self.current.load_full();
         if grant.record.tokens.is_none() && self.may_look(self.clock.now()) {
             // Somebody may have logged in meanwhile.
-            self.read_store()?;
+            self.read_store(self.deadline())?;
         }
         Ok(Current(self.current.load()))
     }
@@ -859,15 +860,20 @@ impl Session {
         self.current.load().schedule.fresh_for_ms(self.clock.now())
     }
 
-    fn renewal<'a>(&'a self, journal: &'a Journal) -> Renewal<'a> {
+    fn renewal<'a>(&'a self, deadline: Instant, journal: &'a Journal) -> Renewal<'a> {
         Renewal {
             platform: &self.platform,
-            store: &self.store,
+            store: self.store_until(deadline),
             clock: &self.clock,
             drift: &self.drift,
             journal,
             timeout: self.config.timeout,
         }
+    }
+
+    /// The store, for a call that ends then.
+    fn store_until(&self, deadline: Instant) -> Arc<dyn Store> {
+        self.store.until(deadline).unwrap_or_else(|| self.store.clone())
     }
 
     /// Whether `grant` is still the current one.
@@ -883,7 +889,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         // The last chance for an answer that the store could not take; a child has none to give.
-        let _ = self.save(&self.log.journal());
+        let _ = self.save(self.deadline(), &self.log.journal());
     }
 }
 

@@ -436,7 +436,7 @@ fn a_slow_store_leaves_too_little_time_to_begin() {
     let deadline = Instant::now() + Duration::from_millis(4_200);
     let wish = Wish { project: None, is_early: false, is_explicit: true, is_doubtful: false, deadline };
     let (grant, journal) = (session.current.load_full(), session.log.journal());
-    let error = session.renewal(&journal).run(&grant.record, wish, |_| 0).unwrap_err();
+    let error = session.renewal(deadline, &journal).run(&grant.record, wish, |_| 0).unwrap_err();
     assert_eq!(error.status(), Status::Timeout, "{error}");
     assert_eq!((sent(&requests), world.store.intent()), (vec![], None));
 }

@@ -33,6 +33,12 @@ pub(crate) trait Store: Send + Sync + fmt::Debug {
     /// Whether other processes, forked children among them, see the same record.
     fn is_shared(&self) -> bool;
 
+    /// The same store for a call that ends at `deadline`, where its work would not end soon by itself.
+    fn until(&self, deadline: Instant) -> Option<Arc<dyn Store>> {
+        let _ = deadline;
+        None
+    }
+
     /// The current record; None while nothing was ever stored.
     fn load(&self) -> Result<Option<Arc<Record>>>;
 

@@ -39,8 +39,8 @@ pub(crate) use url::RedisUrl;
 const MAX_PATIENCE: Duration = Duration::from_secs(5);
 /// What a lock is worth waiting for when the time is up already.
 const LAST_TRY: Duration = Duration::from_secs(1);
-/// Giving back a lock that would expire anyway.
-const RELEASE_WITHIN: Duration = Duration::from_secs(1);
+/// What is left for notes, and for giving back a lock, when the call's time is up.
+const LAST_WORK: Duration = Duration::from_millis(500);
 /// Between two looks at a lock, more or less. Ten thousand hosts may wait for it, with a new connection every time.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -105,11 +105,28 @@ fn fields(answer: Value) -> Result<Option<Fields>> {
     Ok(Some(Fields { record: text()?, version: text()?, notes: text()? }))
 }
 
+/// How long a piece of work may take.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    longest: Duration,
+    /// The end of the call that it is for.
+    until: Option<Instant>,
+}
+
+impl Patience {
+    /// When work that begins `now` has to be done.
+    fn deadline(self, now: Instant) -> Instant {
+        let longest = now + self.longest;
+        self.until.map_or(longest, |until| longest.min(until.max(now + LAST_WORK)))
+    }
+}
+
 /// A session under a name in a Redis.
+#[derive(Clone)]
 pub(crate) struct RedisStore {
     server: Arc<Server>,
     codec: Codec,
-    patience: Duration,
+    patience: Patience,
     record_key: String,
 }
 
@@ -118,11 +135,12 @@ impl RedisStore {
     pub(crate) fn new(url: RedisUrl, trust: &Trust, codec: Codec, connect_timeout: Duration) -> Self {
         let record_key = url.record_key();
         let server = Arc::new(Server::new(url, trust.clone()));
-        RedisStore { server, codec, patience: connect_timeout.min(MAX_PATIENCE), record_key }
+        let patience = Patience { longest: connect_timeout.min(MAX_PATIENCE), until: None };
+        RedisStore { server, codec, patience, record_key }
     }
 
     fn open(&self) -> Result<Link<'_>> {
-        self.server.open(Instant::now() + self.patience)
+        self.server.open(self.patience.deadline(Instant::now()))
     }
 
     /// What READ gave.
@@ -183,6 +201,10 @@ impl Store for RedisStore {
         true
     }
 
+    fn until(&self, deadline: Instant) -> Option<Arc<dyn Store>> {
+        Some(Arc::new(RedisStore { patience: Patience { until: Some(deadline), ..self.patience }, ..self.clone() }))
+    }
+
     fn load(&self) -> Result<Option<Arc<Record>>> {
         let answer = self.open()?.run(READ, &self.record_key, &[])?;
         self.decode(answer)
@@ -191,9 +213,9 @@ impl Store for RedisStore {
     fn lock(&self, term: Duration, wait_until: Option<Instant>) -> Result<Option<Arc<dyn Lock>>> {
         loop {
             let now = Instant::now();
-            let patience = wait_until
-                .map_or(self.patience, |until| until.saturating_duration_since(now).max(LAST_TRY).min(self.patience));
-            if let Some(lock) = self.take(term, now + patience)? {
+            let deadline = self.patience.deadline(now);
+            let deadline = wait_until.map_or(deadline, |until| deadline.min(until.max(now + LAST_TRY)));
+            if let Some(lock) = self.take(term, deadline)? {
                 return Ok(Some(Arc::new(lock)));
             }
             let left = wait_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
@@ -227,9 +249,9 @@ impl Store for RedisStore {
     }
 
     /// A commit whose answer got lost may have been done: then the next try finds its own record there, and calls itself
-    /// outdated.
+    /// outdated. Nobody else has what is committed: it may take longer than the call.
     fn commit(&self, expected: Expected, next: Record) -> Result<Commit> {
-        let mut link = self.open()?;
+        let mut link = self.server.open(Instant::now() + self.patience.longest)?;
         let mut seen = match expected {
             Expected::Record(version) => Some(version),
             Expected::Nothing => None,
@@ -283,13 +305,13 @@ struct RedisLock {
     owner: String,
     /// A forked child has a copy, but not the lock.
     process: ProcessMark,
-    patience: Duration,
+    patience: Patience,
 }
 
 impl Lock for RedisLock {
     fn is_held(&self, rest: Duration) -> Result<bool> {
         let asked = Instant::now();
-        let mut link = self.server.open(asked + self.patience)?;
+        let mut link = self.server.open(self.patience.deadline(asked))?;
         match link.run(LOOK, &self.key, &[self.owner.as_bytes()])? {
             // The answer may be as old as the question.
             Value::Int(left) => Ok(u64::try_from(left)
@@ -312,7 +334,7 @@ impl Drop for RedisLock {
             // What can't be given back expires.
             let _ = self
                 .server
-                .open(Instant::now() + self.patience.min(RELEASE_WITHIN))
+                .open(self.patience.deadline(Instant::now()))
                 .and_then(|mut link| link.run(RELEASE, &self.key, &[self.owner.as_bytes()]));
         }
     }

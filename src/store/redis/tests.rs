@@ -781,3 +781,17 @@ fn a_bad_url_is_a_fault_of_the_config() {
         assert!(error.message().contains("\"store\"") && !error.message().contains("canary"), "{error}");
     }
 }
+
+#[test]
+fn work_ends_with_the_call_but_for_a_moment() {
+    let now = Instant::now();
+    let within = |until: Option<u64>| {
+        let patience =
+            Patience { longest: Duration::from_secs(5), until: until.map(|ms| now + Duration::from_millis(ms)) };
+        patience.deadline(now) - now
+    };
+    assert_eq!(within(None), Duration::from_secs(5));
+    assert_eq!(within(Some(60_000)), Duration::from_secs(5));
+    assert_eq!(within(Some(2_000)), Duration::from_secs(2));
+    assert_eq!(within(Some(0)), LAST_WORK);
+}

@@ -381,11 +381,13 @@ gc_auth_status_t gc_auth_report_rejected(gc_auth_t *auth,
 /**
  * Forgets the session: both tokens, the project, and what is in the store, for all who share it. The server is not
  * told. The handle stays good for another gc_auth_login(). A renewal that is under way in another thread does not
- * bring the session back.
+ * bring the session back. Other processes notice when they next look into the store, at the beginning of their token's
+ * renewal window; until then they hand out the token they have.
  *
  * - `auth`: the handle. Not NULL.
  *
- * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_STORE` (then the session is as before).
+ * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_STORE` (then the session is as before, or ended,
+ * with tokens left on the disk: the message says which).
  *
  * Threads: any. Since 0.1.0.
  */

@@ -359,7 +359,11 @@ fn store(top: &Section) -> Result<StoreChoice> {
         "lease" => LockChoice::Lease,
         _ => return Err(top.wrong("store_lock", "must be \"auto\", \"flock\" or \"lease\"")),
     };
-    let store = top.text("store", "memory")?;
+    let store = match top.get("store") {
+        // A variable that was not set in what wrote the config: nobody would share anything, and nobody notice.
+        Some(Value::String(text)) if text.is_empty() => String::new(),
+        _ => top.text("store", "memory")?,
+    };
     match store.split_once(':') {
         None if store == "memory" => Ok(StoreChoice::Memory),
         Some(("file", path)) if !path.is_empty() => Ok(StoreChoice::File(PathBuf::from(path), lock)),

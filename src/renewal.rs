@@ -100,6 +100,9 @@ impl Renewal<'_> {
                 if !present.is_not_older(seen) {
                     // Without the lock: who has it may be waiting for just this.
                     self.put_back(seen, Expected::Record(present.version))?;
+                    if wish.is_early {
+                        return Ok(Renewed::Held);
+                    }
                     is_doubtful = seen.version.generation > 0;
                     continue;
                 }
@@ -126,6 +129,9 @@ impl Renewal<'_> {
             if present.is_none() {
                 self.put_back(seen, Expected::Nothing)?;
                 is_doubtful = seen.version.generation > 0;
+            }
+            if is_doubtful && wish.is_early {
+                return Ok(Renewed::Held);
             }
             if is_doubtful {
                 // Somebody may hold something newer than what we have put back, and sees now that it is needed.
@@ -233,12 +239,15 @@ impl Renewal<'_> {
         (is_theirs && !is_dead).then(|| left.min(RETRY_PAUSE))
     }
 
-    /// Gives a store that has lost what we hold our own record back, if there is still what is `expected`.
+    /// Gives a store that has lost what we hold our own record back, if there is still what is `expected`. Who need not
+    /// spend it at once gives others time for something newer.
     fn put_back(&self, seen: &Record, expected: Expected) -> Result<()> {
         if seen.tokens.is_none() {
             return Err(no_token());
         }
-        if let Commit::Done(_) = self.store.commit(expected, seen.clone())? {
+        let mut back = seen.clone();
+        back.notes.early_not_before_ms = back.notes.early_not_before_ms.max(early_after_doubt_ms(self.clock));
+        if let Commit::Done(_) = self.store.commit(expected, back)? {
             let lost = || "the session store had lost the session; it has it again".to_owned();
             self.journal.tell(LogLevel::Warning, lost);
         }
@@ -410,6 +419,11 @@ impl Renewal<'_> {
             notes: Notes::default(),
         }
     }
+}
+
+/// When what is put into an empty store now may be spent by those who need not: Unix milliseconds.
+pub(crate) fn early_after_doubt_ms(clock: &Clock) -> i64 {
+    clock.now().wall_ms.saturating_add(i64::try_from(EMPTY_STORE_PAUSE.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Names a refresh token without telling it.

@@ -21,7 +21,7 @@ use crate::log::{Journal, Log, LogLevel, LogSink};
 use crate::platform::{Credentials, Platform, is_header_safe, no_refresh_token};
 use crate::random;
 use crate::record::{Author, Notes, Record, Tokens, Version};
-use crate::renewal::{Renewal, Renewed, Wish};
+use crate::renewal::{Renewal, Renewed, Wish, early_after_doubt_ms};
 use crate::schedule::{Life, Origin, Policy};
 use crate::secret::SecretBytes;
 #[cfg(feature = "redis")]
@@ -397,13 +397,7 @@ impl Session {
                         let _ = self.renew(
                             &turn,
                             &grant,
-                            Wish {
-                                project: None,
-                                is_early: true,
-                                is_explicit: false,
-                                is_doubtful: self.has_seeded(),
-                                deadline,
-                            },
+                            Wish { project: None, is_early: true, is_explicit: false, is_doubtful: false, deadline },
                             &journal,
                         );
                     }
@@ -563,6 +557,7 @@ impl Session {
             None if grant.record.version.generation == 0 && !grant.record.tokens.is_none() => {
                 let mut seed = Record::clone(&grant.record);
                 seed.version.generation = 1;
+                seed.notes.early_not_before_ms = early_after_doubt_ms(&self.clock);
                 match store.commit(Expected::Nothing, seed)? {
                     Commit::Done(record) => {
                         self.install(record, &grant);

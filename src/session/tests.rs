@@ -280,8 +280,13 @@ fn tokens_that_seed_an_emptied_store_give_way_to_what_it_had() {
     let (job, none) = world.session_of(world.given(2, NOW_S - 60, "spent long ago"), 0, good(NOW_S));
     bearer(&job).unwrap();
     assert_eq!(world.store.holds().unwrap().1, "spent long ago");
-    // The holder's window.
+    // The holder's window: it puts back what it has, goes on with its token, and renews when others had time.
     world.clock.advance_ms(3_000_000);
+    let held = bearer(&holder).unwrap();
+    assert_eq!(world.store.holds(), Some((Version { session: 7, generation: 50 }, "r50".to_owned())));
+    world.clock.advance_ms(1_000);
+    assert_eq!((bearer(&holder).unwrap(), sent(&requests)), (held, vec![]));
+    world.clock.advance_ms(1_001);
     bearer(&holder).unwrap();
     assert_eq!((sent(&requests), sent(&none)), (vec!["r50".to_owned()], vec![]));
     assert_eq!(world.store.holds(), Some((Version { session: 7, generation: 51 }, "r50+".to_owned())));

@@ -26,13 +26,13 @@ mod single;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
 use std::fmt;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::thread::{self, ThreadId};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -213,6 +213,12 @@ impl FileStore {
         Err(self.base.unsteady())
     }
 
+    /// Whether something lies where a record would: a store that has lost its method is not an empty one.
+    fn has_remains(&self) -> Result<bool> {
+        let directory = &self.base.directory;
+        Ok(directory.look_at(&directory.file(""))?.is_some() || !Listing::of(&directory.suffixes()?).records.is_empty())
+    }
+
     /// That what lies there already fits: the file with the method may have been removed, or the path be another file's.
     fn check_remains(&self, method: Method) -> Result<()> {
         let directory = &self.base.directory;
@@ -254,7 +260,11 @@ impl Store for FileStore {
     }
 
     fn load(&self) -> Result<Option<Arc<Record>>> {
-        match self.method_if_made()? {
+        let method = match self.method_if_made()? {
+            None if self.has_remains()? => Some(self.make()?),
+            method => method,
+        };
+        match method {
             None => Ok(None),
             Some(Method::Flock) => self.single.load(),
             Some(Method::Lease) => self.leased.load(),
@@ -323,7 +333,7 @@ struct Held {
     is_reserved: AtomicBool,
     mark: ProcessMark,
     /// Other threads write without the lock, and may still be at it when it is somebody else's, and the name too.
-    holder: ThreadId,
+    holder: u64,
 }
 
 impl Base {
@@ -334,7 +344,7 @@ impl Base {
             reserved,
             is_reserved: AtomicBool::new(false),
             mark: ProcessMark::current(),
-            holder: thread::current().id(),
+            holder: this_thread(),
         });
         self.held.store(Some(held.clone()));
         Ok(held)
@@ -351,7 +361,7 @@ impl Base {
 
     /// The lock that this thread holds: neither another's, nor one that the process was born with.
     fn held(&self) -> Option<Arc<Held>> {
-        let is_ours = |held: &Arc<Held>| held.mark == ProcessMark::current() && held.holder == thread::current().id();
+        let is_ours = |held: &Arc<Held>| held.mark == ProcessMark::current() && held.holder == this_thread();
         self.held.load_full().filter(is_ours)
     }
 
@@ -386,6 +396,16 @@ impl Base {
     fn path(&self) -> PathBuf {
         self.directory.file("")
     }
+}
+
+/// A number of this thread's own. std's takes memory, which threads of other people's making give back late or never.
+fn this_thread() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    thread_local! { static NUMBER: Cell<u64> = const { Cell::new(0) } }
+    if NUMBER.get() == 0 {
+        NUMBER.set(LAST.fetch_add(1, Ordering::Relaxed) + 1);
+    }
+    NUMBER.get()
 }
 
 /// The error of a logout that stands, but could not clean up behind itself.

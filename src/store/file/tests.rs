@@ -1329,3 +1329,23 @@ fn a_forked_child_gives_back_nothing_of_its_parents() {
         Player::new("fork", &place, choice).finish();
     }
 }
+
+#[test]
+fn a_store_without_its_method_is_not_an_empty_one() {
+    for choice in BOTH {
+        let place = Place::new();
+        place.store(choice).commit(Expected::Anything, record(1, 0)).unwrap();
+        fs::remove_file(place.file(".method")).unwrap();
+        assert_eq!(version(&place.store(choice)).session, 1);
+        assert!(place.suffixes().contains(".method"));
+    }
+    for text in ["", "{", "garbage"] {
+        let place = Place::new();
+        fs::write(place.file(""), text).unwrap();
+        fs::set_permissions(place.file(""), fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(place.store(LockChoice::Flock).load().unwrap_err().status(), Status::Store, "{text:?}");
+    }
+    let place = Place::new();
+    std::os::unix::fs::symlink("/dev/null", place.file("")).unwrap();
+    assert_eq!(place.store(LockChoice::Flock).load().unwrap_err().status(), Status::Store);
+}

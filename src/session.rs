@@ -542,8 +542,8 @@ impl Session {
     }
 
     /// Reads the store if nobody has yet, and gives an empty one the tokens that the caller gave.
-    fn read_once(&self, deadline: Instant) -> Result<()> {
-        if self.is_read.load(Ordering::Acquire) { Ok(()) } else { self.read_store(deadline) }
+    fn read_once(&self) -> Result<()> {
+        if self.is_read.load(Ordering::Acquire) { Ok(()) } else { self.read_store(self.deadline()) }
     }
 
     /// Takes over what the store holds.
@@ -720,7 +720,7 @@ impl Session {
         let token = given("bearer", Some(strip_scheme(bearer)))?
             .ok_or_else(|| Error::new(Status::InvalidArgument, "bearer holds no token"))?;
         // What nobody has read yet was handed out by another handle, or never.
-        if !self.rejects(token) && self.read_once(self.deadline()).is_ok() {
+        if !self.rejects(token) && self.read_once().is_ok() {
             self.rejects(token);
         }
         Ok(())
@@ -756,7 +756,7 @@ impl Session {
 
     /// What is there, expired or not. Never renews; a shared store that nobody has read yet is read first.
     pub fn current(&self) -> Result<Current> {
-        self.read_once(self.deadline())?;
+        self.read_once()?;
         let grant = self.current.load_full();
         if grant.record.tokens.is_none() && self.may_look(self.clock.now()) {
             // Somebody may have logged in meanwhile.

@@ -61,8 +61,6 @@ pub(crate) struct Wish<'a> {
     pub(crate) is_early: bool,
     /// Whether the caller wants it even if the refresh token was refused before.
     pub(crate) is_explicit: bool,
-    /// Whether this handle has just put there what is to be spent: the store may have lost something newer.
-    pub(crate) is_doubtful: bool,
     pub(crate) deadline: Instant,
 }
 
@@ -80,13 +78,18 @@ pub(crate) enum Renewed {
 }
 
 impl Renewal<'_> {
-    /// The record after `seen`. `rest_ms` says how long early renewals rest after this error.
-    pub(crate) fn run(&self, seen: &Record, wish: Wish, rest_ms: impl Fn(&Error) -> i64) -> Result<Renewed> {
+    /// The record after `seen`. `is_doubtful`: others may hold something newer than the store does. `rest_ms` says how
+    /// long early renewals rest after this error.
+    pub(crate) fn run(
+        &self,
+        seen: &Record,
+        wish: Wish,
+        mut is_doubtful: bool,
+        rest_ms: impl Fn(&Error) -> i64,
+    ) -> Result<Renewed> {
         let floor = SHORTEST.min(self.timeout / 2);
         let latest = wish.deadline.checked_sub(floor);
         let mut obstacle: fn() -> Error = too_late;
-        // Whether others may hold something newer than the store does.
-        let mut is_doubtful = wish.is_doubtful;
         loop {
             let now = self.clock.instant();
             let Some(latest) = latest.filter(|latest| now <= *latest) else {

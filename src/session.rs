@@ -55,7 +55,8 @@ pub struct Session {
     key_source: KeySource,
     /// Whether the store was read at all.
     is_read: AtomicBool,
-    /// Whether the store was empty, has the tokens that were given, and nothing was renewed since.
+    /// Whether this handle has put the given tokens into an empty store, and has not tried to spend them since: the store
+    /// may have lost something newer.
     has_seeded: AtomicBool,
     /// Reading of the steady clock before which the store is not looked into again.
     look_again_ms: AtomicI64,
@@ -317,13 +318,7 @@ impl Session {
                     self.renew(
                         &turn,
                         &grant,
-                        Wish {
-                            project: project_id,
-                            is_early: false,
-                            is_explicit: true,
-                            is_doubtful: self.has_seeded(),
-                            deadline,
-                        },
+                        Wish { project: project_id, is_early: false, is_explicit: true, deadline },
                         &journal,
                     )?;
                 }
@@ -397,7 +392,7 @@ impl Session {
                         let _ = self.renew(
                             &turn,
                             &grant,
-                            Wish { project: None, is_early: true, is_explicit: false, is_doubtful: false, deadline },
+                            Wish { project: None, is_early: true, is_explicit: false, deadline },
                             &journal,
                         );
                     }
@@ -416,12 +411,9 @@ impl Session {
         let gate = self.gate.get();
         let version = grant.record.version;
         match gate.turn_or_wait(deadline, |state| state.late_error(version, now.mono_ms)) {
-            Admission::Turn(turn) if self.is_current(grant) => self.renew(
-                &turn,
-                grant,
-                Wish { project: None, is_early: false, is_explicit: false, is_doubtful: self.has_seeded(), deadline },
-                journal,
-            ),
+            Admission::Turn(turn) if self.is_current(grant) => {
+                self.renew(&turn, grant, Wish { project: None, is_early: false, is_explicit: false, deadline }, journal)
+            }
             Admission::Turn(_) => Ok(()),
             Admission::Waited => {
                 Counts::add(&self.counts.joined);
@@ -508,9 +500,16 @@ impl Session {
     /// A renewal whose token has already run out (a lost answer that is given again, late) is followed by one more.
     fn renew_until_valid(&self, grant: &Arc<Grant>, wish: Wish, journal: &Journal) -> Result<()> {
         let mut grant = grant.clone();
+        // Once, whatever comes of it: a short timeout_ms must not be spent on waiting again and again.
+        let mut is_doubtful = !wish.is_early && self.has_seeded.swap(false, Ordering::Relaxed);
         for round in [1, 2] {
             let rest_ms = |error: &Error| grant.schedule.early_pause_ms(error.retry_after());
-            grant = match self.renewal(wish.deadline, journal).run(&grant.record, wish, rest_ms)? {
+            grant = match self.renewal(wish.deadline, journal).run(
+                &grant.record,
+                wish,
+                std::mem::take(&mut is_doubtful),
+                rest_ms,
+            )? {
                 Renewed::Held => return Ok(()),
                 Renewed::Made(record) => {
                     Counts::add(&self.counts.made);
@@ -570,11 +569,6 @@ impl Session {
         }
         self.is_read.store(true, Ordering::Release);
         Ok(())
-    }
-
-    /// Whether this is the first renewal after a seed.
-    fn has_seeded(&self) -> bool {
-        self.has_seeded.swap(false, Ordering::Relaxed)
     }
 
     /// Whether the store has something else than `grant` by now, if it is time to look. A store that is out of order has

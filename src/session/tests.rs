@@ -19,16 +19,23 @@ use crate::store::Lock;
 use crate::transport::{Answer, BeforeSend, Exchange, Failure as Lost};
 use crate::wiped_json::WipedJson;
 
-/// What a test decides about the store.
-#[derive(Debug, Default)]
+/// What a test decides about the store and the way to the server.
+#[derive(Debug)]
 struct Kept {
+    clock: Arc<ManualClock>,
     record: Mutex<Option<Record>>,
     is_locked: AtomicBool,
     fails_to_load: AtomicBool,
     fails_to_prepare: AtomicBool,
     fails_to_commit: AtomicBool,
     load_takes_ms: AtomicU64,
+    /// How long it takes to reach the server.
+    connect_takes_ms: AtomicU64,
+    /// How long each operation takes, by the clock of the test.
+    takes_ms: AtomicI64,
     operations: AtomicUsize,
+    /// For how long the lock was last asked for.
+    term: Mutex<Duration>,
 }
 
 impl Kept {
@@ -47,6 +54,7 @@ impl Kept {
 
     fn operate(&self, fails: &AtomicBool) -> Result<()> {
         self.operations.fetch_add(1, SeqCst);
+        self.clock.advance_ms(self.takes_ms.load(SeqCst));
         if fails.load(SeqCst) { Err(Error::new(Status::Store, "out of order")) } else { Ok(()) }
     }
 }
@@ -87,7 +95,8 @@ impl Store for TestStore {
         Ok(self.0.record.lock().unwrap().clone().map(Arc::new))
     }
 
-    fn lock(&self, _term: Duration, wait_until: Option<Instant>) -> Result<Option<Arc<dyn Lock>>> {
+    fn lock(&self, term: Duration, wait_until: Option<Instant>) -> Result<Option<Arc<dyn Lock>>> {
+        *self.0.term.lock().unwrap() = term;
         while self.0.is_locked.swap(true, SeqCst) {
             if wait_until.is_none_or(|until| Instant::now() >= until) {
                 return Ok(None);
@@ -127,6 +136,7 @@ type Reply = Box<dyn Fn(&str, usize) -> (u16, String) + Send + Sync>;
 type Sent = Arc<Mutex<Vec<String>>>;
 
 struct Server {
+    store: Arc<Kept>,
     reply: Reply,
     sent: Sent,
 }
@@ -139,10 +149,11 @@ impl Exchange for Server {
         before: Option<BeforeSend>,
         _deadline: Instant,
     ) -> std::result::Result<Answer, Lost> {
+        std::thread::sleep(Duration::from_millis(self.store.connect_takes_ms.load(SeqCst)));
         if let Some(before) = before {
             before().map_err(|error| Lost { error, was_sent: false })?;
         }
-        let refresh_token = WipedJson::parse(body.expose()).unwrap().text("refreshToken").unwrap().to_owned();
+        let refresh_token = WipedJson::parse(body.expose()).unwrap().text("refreshToken").unwrap_or("login").to_owned();
         let number = {
             let mut sent = self.sent.lock().unwrap();
             sent.push(refresh_token.clone());
@@ -178,7 +189,21 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        World { clock: ManualClock::at_ms(NOW_S * 1000), store: Arc::default() }
+        let clock = ManualClock::at_ms(NOW_S * 1000);
+        let store = Kept {
+            clock: clock.clone(),
+            record: Mutex::default(),
+            is_locked: AtomicBool::default(),
+            fails_to_load: AtomicBool::default(),
+            fails_to_prepare: AtomicBool::default(),
+            fails_to_commit: AtomicBool::default(),
+            load_takes_ms: AtomicU64::default(),
+            connect_takes_ms: AtomicU64::default(),
+            takes_ms: AtomicI64::default(),
+            operations: AtomicUsize::default(),
+            term: Mutex::default(),
+        };
+        World { clock, store: Arc::new(store) }
     }
 
     /// A record of somebody else's with a token that is valid from `iat` on.
@@ -197,22 +222,32 @@ impl World {
         self.record(session, 0, iat, refresh_token, Origin::Given)
     }
 
-    fn session_of(&self, given: Record, retries: u32, reply: Reply) -> (Session, Sent) {
+    fn session_of(&self, given: Record, timeout_ms: u64, retries: u32, reply: Reply) -> (Session, Sent) {
         let text = format!(
-            r#"{{"env":"s","environments":{{"s":{{"host":"https://host"}}}},"timeout_ms":8000,"retries":{retries}}}"#
+            r#"{{"env":"s","environments":{{"s":{{"host":"https://host"}}}},"timeout_ms":{timeout_ms},"retries":{retries}}}"#
         );
         let config = Config::load(Some(&text), &Surroundings::default()).unwrap();
         let (env, endpoint) = config.environment(None).map(|(env, host)| (env.to_owned(), host.clone())).unwrap();
         let (clock, sent) = (Clock::Manual(self.clock.clone()), Sent::default());
-        let server = Box::new(Server { reply, sent: sent.clone() });
+        let server = Box::new(Server { store: self.store.clone(), reply, sent: sent.clone() });
         let platform = Platform::with_transport(&config, &endpoint, clock.clone(), server).unwrap();
         let (host, store) = (endpoint.as_str().to_owned(), Arc::new(TestStore(self.store.clone())));
         (Session::assemble(config, env, host, platform, store, given, clock), sent)
     }
 
+    /// Waits until somebody keeps the lock for more than a moment.
+    #[track_caller]
+    fn wait_locked(&self) {
+        let end = Instant::now() + Duration::from_secs(60);
+        while !self.store.is_locked.load(SeqCst) {
+            assert!(Instant::now() < end, "nobody keeps the lock");
+            std::thread::yield_now();
+        }
+    }
+
     /// A session that was given nothing that matters.
     fn session(&self, reply: Reply) -> (Session, Sent) {
-        self.session_of(self.given(1, EXPIRED_S, "never sent"), 0, reply)
+        self.session_of(self.given(1, EXPIRED_S, "never sent"), 8_000, 0, reply)
     }
 }
 
@@ -259,7 +294,7 @@ fn a_login_in_a_store_that_was_removed_has_a_clean_slate() {
         "old" => (401, "{}".to_owned()),
         _ => granted(NOW_S + LIFE_S, refresh_token, number),
     };
-    let (session, requests) = world.session_of(world.given(1, EXPIRED_S, "old"), 0, Box::new(refuses_old));
+    let (session, requests) = world.session_of(world.given(1, EXPIRED_S, "old"), 8_000, 0, Box::new(refuses_old));
     assert_eq!(bearer(&session).unwrap_err().status(), Status::Unauthorized);
     // Somebody removes the store, as the number of the new record shows, and logs in.
     world.store.put(Some(world.record(99, 1, NOW_S, "new", Origin::Login)));
@@ -277,7 +312,7 @@ fn tokens_that_seed_an_emptied_store_give_way_to_what_it_had() {
     let (holder, requests) = world.session(good(NOW_S + 3000));
     bearer(&holder).unwrap();
     world.store.put(None);
-    let (job, none) = world.session_of(world.given(2, NOW_S - 60, "spent long ago"), 0, good(NOW_S));
+    let (job, none) = world.session_of(world.given(2, NOW_S - 60, "spent long ago"), 8_000, 0, good(NOW_S));
     bearer(&job).unwrap();
     assert_eq!(world.store.holds().unwrap().1, "spent long ago");
     // The holder's window: it puts back what it has, goes on with its token, and renews when others had time.
@@ -309,9 +344,7 @@ fn who_puts_an_old_record_back_waits_for_a_newer_one() {
     std::thread::scope(|scope| {
         scope.spawn(|| bearer(&older.0).unwrap());
         // The one with the older record has the lock.
-        while !world.store.is_locked.load(SeqCst) {
-            std::thread::yield_now();
-        }
+        world.wait_locked();
         scope.spawn(|| bearer(&newer.0).unwrap());
     });
     let all = [sent(&older.1), sent(&newer.1)].concat();
@@ -327,12 +360,10 @@ fn a_seed_is_not_spent_before_others_could_bring_something_newer() {
     let (holder, requests) = world.session(good(NOW_S));
     holder.current().unwrap();
     world.store.put(None);
-    let (job, others) = world.session_of(world.given(2, EXPIRED_S, "spent long ago"), 0, good(NOW_S));
+    let (job, others) = world.session_of(world.given(2, EXPIRED_S, "spent long ago"), 8_000, 0, good(NOW_S));
     std::thread::scope(|scope| {
         scope.spawn(|| bearer(&job).unwrap());
-        while !world.store.is_locked.load(SeqCst) {
-            std::thread::yield_now();
-        }
+        world.wait_locked();
         scope.spawn(|| bearer(&holder).unwrap());
     });
     assert_eq!([sent(&requests), sent(&others)].concat(), ["r50"]);
@@ -360,7 +391,8 @@ fn a_server_that_fails_after_a_lost_answer_has_judged_nothing() {
     let world = World::new();
     world.store.put(Some(world.record(7, 5, EXPIRED_S, "r", Origin::Renewal)));
     let loses_then_fails = |_: &str, number: usize| (if number == 1 { 0 } else { 500 }, "{}".to_owned());
-    let (session, requests) = world.session_of(world.given(1, EXPIRED_S, "never sent"), 1, Box::new(loses_then_fails));
+    let (session, requests) =
+        world.session_of(world.given(1, EXPIRED_S, "never sent"), 8_000, 1, Box::new(loses_then_fails));
     assert_eq!(session.refresh(None).unwrap_err().status(), Status::Server);
     assert_eq!(sent(&requests), ["r", "r"]);
     assert!(world.store.intent().is_some());
@@ -401,7 +433,7 @@ fn a_refusal_is_remembered_even_if_the_store_is_away() {
 fn a_store_that_was_never_read_is_not_asked_at_every_call() {
     let world = World::new();
     world.store.fails_to_load.store(true, SeqCst);
-    let (session, _) = world.session_of(world.given(1, NOW_S, "r"), 0, good(NOW_S));
+    let (session, _) = world.session_of(world.given(1, NOW_S, "r"), 8_000, 0, good(NOW_S));
     let held = bearer(&session).unwrap();
     for _ in 0..50 {
         assert_eq!(bearer(&session).unwrap(), held);
@@ -439,9 +471,72 @@ fn a_slow_store_leaves_too_little_time_to_begin() {
     // A second and a half have to be left of it; two looks at the store take more than the rest.
     world.store.load_takes_ms.store(1_500, SeqCst);
     let deadline = Instant::now() + Duration::from_millis(4_200);
-    let wish = Wish { project: None, is_early: false, is_explicit: true, is_doubtful: false, deadline };
+    let wish = Wish { project: None, is_early: false, is_explicit: true, deadline };
     let (grant, journal) = (session.current.load_full(), session.log.journal());
-    let error = session.renewal(deadline, &journal).run(&grant.record, wish, |_| 0).unwrap_err();
+    let error = session.renewal(deadline, &journal).run(&grant.record, wish, false, |_| 0).unwrap_err();
     assert_eq!(error.status(), Status::Timeout, "{error}");
     assert_eq!((sent(&requests), world.store.intent()), (vec![], None));
+}
+
+#[test]
+fn a_request_is_not_sent_when_its_answer_could_not_come_in_time() {
+    let world = World::new();
+    world.store.put(Some(world.record(7, 5, EXPIRED_S, "r", Origin::Renewal)));
+    let (session, requests) = world.session(good(NOW_S));
+    session.current().unwrap();
+    // A second has to be left when the server is reached.
+    world.store.connect_takes_ms.store(3_500, SeqCst);
+    let deadline = Instant::now() + Duration::from_millis(4_200);
+    let wish = Wish { project: None, is_early: false, is_explicit: true, deadline };
+    let (grant, journal) = (session.current.load_full(), session.log.journal());
+    let error = session.renewal(deadline, &journal).run(&grant.record, wish, false, |_| 0).unwrap_err();
+    assert_eq!(error.status(), Status::Timeout, "{error}");
+    assert_eq!((sent(&requests), world.store.intent()), (vec![], None));
+}
+
+#[test]
+fn a_project_that_is_refused_ends_no_doubt() {
+    let world = World::new();
+    let mut record = world.record(7, 5, NOW_S, "r", Origin::Renewal);
+    let author = Author { host: "elsewhere".to_owned(), pid: 9 };
+    record.notes.intent = Some(Intent { spends: "00".to_owned(), begun_ms: 1, deadline_ms: 2, author });
+    world.store.put(Some(record));
+    let (session, _) = world.session(Box::new(|_, _| (403, "{}".to_owned())));
+    assert_eq!(session.refresh(Some("another")).unwrap_err().status(), Status::Unauthorized);
+    assert_eq!(world.store.intent().map(|intent| intent.author.pid), Some(9));
+    assert_eq!(session.refresh(None).unwrap_err().status(), Status::Unauthorized);
+    assert_eq!(world.store.intent(), None);
+}
+
+#[test]
+fn a_store_that_is_slow_to_refuse_a_late_save_is_left_alone_for_as_long() {
+    let world = World::new();
+    world.store.put(Some(world.record(7, 3, EXPIRED_S, "r", Origin::Renewal)));
+    let (session, _) = world.session(good(NOW_S));
+    session.current().unwrap();
+    world.store.fails_to_commit.store(true, SeqCst);
+    let unsaved = bearer(&session).unwrap();
+    world.store.fails_to_load.store(true, SeqCst);
+    world.store.takes_ms.store(5_000, SeqCst);
+    let tries = || {
+        let before = world.store.operations.load(SeqCst);
+        assert_eq!(bearer(&session).unwrap(), unsaved);
+        world.store.operations.load(SeqCst) - before
+    };
+    assert_eq!([tries(), tries(), tries()], [1, 0, 0]);
+    world.clock.advance_ms(5_000);
+    assert_eq!([tries(), tries()], [1, 0]);
+    // One that refuses at once is asked at every call.
+    world.store.takes_ms.store(0, SeqCst);
+    world.clock.advance_ms(5_000);
+    assert_eq!([tries(), tries()], [1, 1]);
+}
+
+#[test]
+fn a_login_holds_the_lock_no_longer_than_a_renewal() {
+    let world = World::new();
+    let (session, requests) = world.session_of(world.given(1, EXPIRED_S, "r"), 60_000, 0, good(NOW_S));
+    session.login("ada", "lovelace", "analytical-engines", None).unwrap();
+    assert_eq!(sent(&requests), ["login"]);
+    assert_eq!(*world.store.term.lock().unwrap(), Duration::from_secs(20));
 }

@@ -34,8 +34,7 @@ pub(crate) trait Store: Send + Sync + fmt::Debug {
     fn is_shared(&self) -> bool;
 
     /// The same store for a call that ends at `deadline`, where its work would not end soon by itself.
-    fn until(&self, deadline: Instant) -> Option<Arc<dyn Store>> {
-        let _ = deadline;
+    fn until(&self, _deadline: Instant) -> Option<Arc<dyn Store>> {
         None
     }
 

@@ -202,6 +202,7 @@ static void absurd_values(void)
     REFUSED("{\"proxy\":\"socks5://127.0.0.1:1\"}", "proxy");
     REFUSED("{\"jwks_url\":\"nonsense\"}", "jwks_url");
     REFUSED("{\"store\":\"nonsense\"}", "store");
+    REFUSED("{\"store\":\"\"}", "store");
     REFUSED("{\"store_lock\":\"nonsense\"}", "store_lock");
     REFUSED("{\"login\":{\"fields\":{\"username\":\"x\",\"password\":\"x\"}}}", "login.fields");
     REFUSED("{\"refresh\":{\"fields\":{\"token\":\"x\",\"refresh_token\":\"x\"}}}", "refresh.fields");

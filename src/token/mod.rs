@@ -8,10 +8,6 @@ mod claims;
 pub(crate) mod json;
 mod jws;
 mod key;
-mod key_check;
-mod key_ed25519;
-mod key_jwk;
-mod key_pem;
 mod ring_provider;
 mod verify;
 

@@ -1,14 +1,20 @@
 //! Public keys: parsed once, kept, and chosen for a token.
 #![forbid(unsafe_code)]
 
+mod check;
+mod ed25519;
+mod jwk;
+mod pem;
+mod types;
+
 use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
+use jsonwebtoken::{Algorithm, DecodingKey};
 
+use self::types::{Key, Kind};
 use super::jws::out_of_memory;
-use super::{key_jwk, key_pem};
 use crate::error::{Error, Result, Status};
 
 /// The longest key text that is looked at, in bytes.
@@ -19,62 +25,6 @@ pub struct KeySet {
     keys: Vec<Key>,
     /// Keys of a set are chosen by their id; a key that stands alone is taken as it is.
     is_set: bool,
-}
-
-/// One key of a text, usable or not.
-pub(crate) struct Key {
-    pub(crate) kid: Option<String>,
-    pub(crate) kind: Kind,
-    pub(crate) alg: KeyAlg,
-    /// What to verify with, or why this key can't be used.
-    pub(crate) material: std::result::Result<DecodingKey, &'static str>,
-}
-
-/// What a key is, as far as it decides which algorithms are possible.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Rsa,
-    /// An RSA key whose certificate or SPKI says that it is for PSS only.
-    RsaPss,
-    P256,
-    P384,
-    /// Elliptic curve, but none that is supported.
-    OtherEc,
-    Ed25519,
-    /// Edwards or Montgomery curve, but none that is supported.
-    OtherOkp,
-    Unknown,
-}
-
-/// The algorithm that a JWK names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum KeyAlg {
-    Unspecified,
-    Only(Algorithm),
-    /// It names one that is no signature algorithm of ours.
-    Other,
-}
-
-impl Key {
-    /// Whether a token with this algorithm could be this key's.
-    fn fits(&self, algorithm: Algorithm) -> bool {
-        let family = algorithm.family();
-        let by_kind = match self.kind {
-            Kind::Rsa => family == AlgorithmFamily::Rsa,
-            Kind::RsaPss => matches!(algorithm, Algorithm::PS256 | Algorithm::PS384 | Algorithm::PS512),
-            Kind::P256 => algorithm == Algorithm::ES256,
-            Kind::P384 => algorithm == Algorithm::ES384,
-            Kind::OtherEc => family == AlgorithmFamily::Ec,
-            Kind::Ed25519 | Kind::OtherOkp => family == AlgorithmFamily::Ed,
-            Kind::Unknown => true,
-        };
-        by_kind
-            && match self.alg {
-                KeyAlg::Unspecified => true,
-                KeyAlg::Only(only) => only == algorithm,
-                KeyAlg::Other => false,
-            }
-    }
 }
 
 impl KeySet {
@@ -101,18 +51,14 @@ impl KeySet {
         if text.len() > MAX_KEY_LEN {
             return Err(invalid("is larger than 1 MiB"));
         }
-        if text.trim_start().starts_with('{') {
-            key_jwk::parse(text)
-        } else {
-            Ok(KeySet::single(key_pem::parse(text)?))
-        }
+        if text.trim_start().starts_with('{') { jwk::parse(text) } else { Ok(KeySet::single(pem::parse(text)?)) }
     }
 
-    pub(crate) fn single(key: Key) -> Self {
+    fn single(key: Key) -> Self {
         KeySet { keys: vec![key], is_set: false }
     }
 
-    pub(crate) fn set(keys: Vec<Key>) -> Self {
+    fn set(keys: Vec<Key>) -> Self {
         KeySet { keys, is_set: true }
     }
 
@@ -209,6 +155,6 @@ impl fmt::Debug for KeyCache {
 }
 
 /// `what` ends a sentence that begins with the key.
-pub(crate) fn invalid(what: &str) -> Error {
+fn invalid(what: &str) -> Error {
     Error::new(Status::KeyInvalid, format!("the public key {what}: give the issuer's as PEM, JWK or JWKS"))
 }

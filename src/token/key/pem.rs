@@ -7,10 +7,11 @@ use spki::der::asn1::{AnyRef, ObjectIdentifier, UintRef};
 use spki::der::{self, Decode, Reader, SliceReader, Tag, Tagged};
 use spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
 
-use super::jws::out_of_memory;
-use super::key::{Key, KeyAlg, Kind, invalid};
-use super::key_check::{self, Material};
+use super::check::{self, Material};
+use super::invalid;
+use super::types::{Key, KeyAlg, Kind};
 use crate::error::Result;
+use crate::token::jws::out_of_memory;
 
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const RSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
@@ -25,7 +26,7 @@ const X448: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.111");
 const NOT_DER: &str = "is not the DER that its PEM label announces";
 
 /// The first usable key of `text`, or else the first with its fault. A private key in it spoils the text.
-pub(crate) fn parse(text: &str) -> Result<Key> {
+pub(super) fn parse(text: &str) -> Result<Key> {
     // However broken its block may be.
     if text.contains("PRIVATE KEY") {
         return Err(invalid("is a private key, or has one beside it: keep that secret"));
@@ -128,14 +129,14 @@ fn from_spki(spki: &SubjectPublicKeyInfoRef<'_>) -> Key {
         RSA_PSS if parameters.is_none() => rsa(Kind::RsaPss, bytes),
         RSA_PSS => faulty(Kind::RsaPss, "is RSASSA-PSS with restrictions, which are not supported"),
         EC => match parameters.map(ObjectIdentifier::try_from) {
-            Some(Ok(P256)) => key(Kind::P256, key_check::ec(Kind::P256, bytes)),
-            Some(Ok(P384)) => key(Kind::P384, key_check::ec(Kind::P384, bytes)),
-            Some(Ok(_)) => faulty(Kind::OtherEc, key_check::OTHER_CURVE),
+            Some(Ok(P256)) => key(Kind::P256, check::ec(Kind::P256, bytes)),
+            Some(Ok(P384)) => key(Kind::P384, check::ec(Kind::P384, bytes)),
+            Some(Ok(_)) => faulty(Kind::OtherEc, check::OTHER_CURVE),
             _ => faulty(Kind::OtherEc, "has no named curve"),
         },
-        ED25519 if parameters.is_none() => key(Kind::Ed25519, key_check::ed25519(bytes)),
+        ED25519 if parameters.is_none() => key(Kind::Ed25519, check::ed25519(bytes)),
         ED25519 => faulty(Kind::Ed25519, NOT_DER),
-        ED448 | X25519 | X448 => faulty(Kind::OtherOkp, key_check::OTHER_CURVE),
+        ED448 | X25519 | X448 => faulty(Kind::OtherOkp, check::OTHER_CURVE),
         _ => unknown("is of a type that is not supported"),
     }
 }
@@ -151,7 +152,7 @@ fn rsa(kind: Kind, der: &[u8]) -> Key {
         Ok(numbers)
     });
     match numbers {
-        Ok((n, e)) => key(kind, key_check::rsa(n.as_bytes(), e.as_bytes())),
+        Ok((n, e)) => key(kind, check::rsa(n.as_bytes(), e.as_bytes())),
         Err(_) => faulty(kind, NOT_DER),
     }
 }

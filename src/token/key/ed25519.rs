@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 /// The fault of the key, as the end of a sentence.
-pub(crate) fn check(key: &[u8; 32]) -> Result<(), &'static str> {
+pub(super) fn check(key: &[u8; 32]) -> Result<(), &'static str> {
     let mut bytes = *key;
     // The topmost bit is the sign of x; the rest is y, little-endian.
     bytes[31] &= 0x7f;

@@ -7,17 +7,17 @@ use std::str::FromStr;
 
 use jsonwebtoken::Algorithm;
 
-use super::json::{self, Fault, Object};
-use super::jws::{decode_base64url, out_of_memory};
-use super::key::{Key, KeyAlg, KeySet, Kind, invalid};
-use super::key_check;
+use super::types::{Key, KeyAlg, Kind};
+use super::{KeySet, check, invalid};
 use crate::error::{Error, Result};
+use crate::token::json::{self, Fault, Object};
+use crate::token::jws::{decode_base64url, out_of_memory};
 
 /// Members that only a private or symmetric key has.
 const SECRET_MEMBERS: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
 
 /// The key or keys of `text`.
-pub(crate) fn parse(text: &str) -> Result<KeySet> {
+pub(super) fn parse(text: &str) -> Result<KeySet> {
     let object = parse_object(text)?;
     match object.get("keys") {
         None => Ok(KeySet::single(parse_jwk(&object)?)),
@@ -117,22 +117,22 @@ fn restrict(key: &mut Key, jwk: &Object<'_>) -> std::result::Result<(), &'static
 }
 
 /// The outer error is memory that could not be reserved.
-fn material(kind: Kind, jwk: &Object<'_>) -> Result<key_check::Material> {
+fn material(kind: Kind, jwk: &Object<'_>) -> Result<check::Material> {
     let bytes = |name| member_bytes(jwk, name);
     Ok(match kind {
         Kind::Rsa => match (bytes("n")?, bytes("e")?) {
-            (Some(n), Some(e)) => key_check::rsa(&n, &e),
+            (Some(n), Some(e)) => check::rsa(&n, &e),
             _ => Err("lacks n or e in canonical base64url"),
         },
         Kind::P256 | Kind::P384 => match (bytes("x")?, bytes("y")?) {
-            (Some(x), Some(y)) => key_check::ec_coordinates(kind, &x, &y),
+            (Some(x), Some(y)) => check::ec_coordinates(kind, &x, &y),
             _ => Err("lacks x or y in canonical base64url"),
         },
         Kind::Ed25519 => match bytes("x")? {
-            Some(x) => key_check::ed25519(&x),
+            Some(x) => check::ed25519(&x),
             None => Err("lacks x in canonical base64url"),
         },
-        Kind::OtherEc | Kind::OtherOkp => Err(key_check::OTHER_CURVE),
+        Kind::OtherEc | Kind::OtherOkp => Err(check::OTHER_CURVE),
         Kind::RsaPss | Kind::Unknown => Err("is of a type that is not supported"),
     })
 }

@@ -5,16 +5,16 @@ use jsonwebtoken::DecodingKey;
 use ring::agreement::{self, EphemeralPrivateKey, UnparsedPublicKey};
 use ring::rand::SystemRandom;
 
-use super::key::Kind;
-use super::key_ed25519;
+use super::ed25519 as edwards;
+use super::types::Kind;
 
 /// What to verify with, or the fault of the key, as the end of a sentence.
-pub(crate) type Material = Result<DecodingKey, &'static str>;
+pub(super) type Material = Result<DecodingKey, &'static str>;
 
-pub(crate) const OTHER_CURVE: &str = "is on a curve that is not supported (P-256, P-384 and Ed25519 are)";
+pub(super) const OTHER_CURVE: &str = "is on a curve that is not supported (P-256, P-384 and Ed25519 are)";
 
 /// An RSA key of big-endian numbers without leading zeros.
-pub(crate) fn rsa(n: &[u8], e: &[u8]) -> Material {
+pub(super) fn rsa(n: &[u8], e: &[u8]) -> Material {
     let bits = match n.first() {
         None | Some(0) => return Err("is RSA with a modulus that is empty or begins with zeros"),
         Some(first) => n.len() * 8 - first.leading_zeros() as usize,
@@ -70,7 +70,7 @@ fn remainder(n: &[u8], prime: u16) -> u32 {
 }
 
 /// A point on P-256 or P-384 from its coordinates, each of the field's full length.
-pub(crate) fn ec_coordinates(kind: Kind, x: &[u8], y: &[u8]) -> Material {
+pub(super) fn ec_coordinates(kind: Kind, x: &[u8], y: &[u8]) -> Material {
     let length = coordinate_len(kind);
     if x.len() != length || y.len() != length {
         return Err("has a coordinate of the wrong length");
@@ -79,7 +79,7 @@ pub(crate) fn ec_coordinates(kind: Kind, x: &[u8], y: &[u8]) -> Material {
 }
 
 /// A point on P-256 or P-384 in uncompressed form.
-pub(crate) fn ec(kind: Kind, point: &[u8]) -> Material {
+pub(super) fn ec(kind: Kind, point: &[u8]) -> Material {
     if matches!(point.first(), Some(2 | 3)) {
         return Err("is a compressed point: convert it with openssl ec -conv_form uncompressed");
     }
@@ -105,8 +105,8 @@ fn coordinate_len(kind: Kind) -> usize {
 }
 
 /// An Ed25519 key in its encoding.
-pub(crate) fn ed25519(key: &[u8]) -> Material {
+pub(super) fn ed25519(key: &[u8]) -> Material {
     let key = key.try_into().map_err(|_| "is an Ed25519 key that is not 32 bytes long")?;
-    key_ed25519::check(key)?;
+    edwards::check(key)?;
     Ok(DecodingKey::from_ed_der(key))
 }

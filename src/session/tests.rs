@@ -15,7 +15,8 @@ use crate::clock::ManualClock;
 use crate::config::Surroundings;
 use crate::endpoint::Endpoint;
 use crate::record::Intent;
-use crate::store::Lock;
+use crate::secret::SecretBytes;
+use crate::store::{Commit, Expected, Lock};
 use crate::transport::{Answer, BeforeSend, Exchange, Failure as Lost};
 use crate::wiped_json::WipedJson;
 

@@ -2,6 +2,8 @@
 //! store it has.
 #![forbid(unsafe_code)]
 
+mod spend;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,12 +15,11 @@ use crate::error::{Error, Result, Status};
 use crate::failpoint::reach;
 use crate::grant::no_token;
 use crate::log::{Journal, LogLevel};
-use crate::platform::{Fate, Platform, Received, RefreshFailure, no_refresh_token};
+use crate::platform::{Platform, Received};
 use crate::random;
 use crate::record::{Author, Intent, Notes, Record, Refusal, Tokens, Version};
 use crate::schedule::Origin;
-use crate::store::{Commit, Expected, Lock, Store};
-use crate::transport::BeforeSend;
+use crate::store::{Commit, Expected, Store};
 
 /// The longest that one renewal takes.
 const LONGEST: Duration = Duration::from_secs(15);
@@ -26,10 +27,6 @@ const LONGEST: Duration = Duration::from_secs(15);
 const SHORTEST: Duration = Duration::from_secs(3);
 /// How much longer the lock is ours than the renewal takes.
 const LOCK_MARGIN: Duration = Duration::from_secs(5);
-/// How much of the lock's time has to be left when the first byte goes out.
-const SEND_MARGIN: Duration = Duration::from_secs(2);
-/// No request is sent with less time left for its answer, or a quarter of `timeout_ms`.
-const ANSWER_TIME: Duration = Duration::from_secs(1);
 /// How long we wait for somebody else to bring back a store that has come back empty.
 const EMPTY_STORE_PAUSE: Duration = Duration::from_secs(2);
 
@@ -255,143 +252,6 @@ impl Renewal<'_> {
             self.journal.tell(LogLevel::Warning, lost);
         }
         Ok(())
-    }
-
-    /// Spends the refresh token of `present`: intent, request, record. None: the record or the lock changed before
-    /// a request was sent.
-    fn spend(
-        &self,
-        present: &Arc<Record>,
-        lock: Arc<dyn Lock>,
-        project: Option<&str>,
-        deadline: Instant,
-        rest_ms: &impl Fn(&Error) -> i64,
-    ) -> Result<Option<Renewed>> {
-        let scope = project.or(present.tokens.scope.as_deref());
-        let refresh_token = present.tokens.refresh_token().ok_or_else(no_refresh_token)?;
-        let spends = fingerprint(refresh_token);
-        let begun_ms = self.clock.now().wall_ms;
-        let left = deadline.saturating_duration_since(self.clock.instant());
-        let intent = Intent {
-            spends,
-            begun_ms,
-            deadline_ms: begun_ms.saturating_add(i64::try_from(left.as_millis()).unwrap_or(i64::MAX)),
-            author: Author::here(),
-        };
-        let noted = Notes { intent: Some(intent), ..present.notes.clone() };
-        if !self.store.note(present.version, &present.notes, &noted)? {
-            return Ok(None);
-        }
-        if let Err(error) = self.store.prepare() {
-            let _ = self.store.note(present.version, &noted, &present.notes);
-            return Err(error);
-        }
-        reach("intended");
-        if let Some(intent) = &present.notes.intent {
-            self.journal.tell(LogLevel::Warning, || {
-                format!("{}: its refresh token is tried once more", interrupted(intent, self.clock.now().wall_ms))
-            });
-        }
-        // The lock stays ours until the new record stands; the look has only a share in it.
-        let look = self.last_look(present, lock.clone(), deadline);
-        let Received { tokens, heard } =
-            match self.platform.refresh(&present.tokens, scope, look, deadline, self.journal) {
-                Ok(received) => received,
-                Err(failure) => return self.failed(present, scope, noted, failure, rest_ms),
-            };
-        reach("answered");
-        // The same token once more says nothing new.
-        if tokens.token() != present.tokens.token() {
-            self.learn(Origin::Renewal, heard);
-        }
-        let record = self.record(present.version.session, tokens, Origin::Renewal);
-        match self.commit_with_patience(present.version, &record, deadline) {
-            Ok(Commit::Done(record)) => {
-                reach("committed");
-                Ok(Some(Renewed::Made(record)))
-            }
-            Ok(Commit::Outdated(newer)) => Ok(Some(Renewed::Adopted(newer))),
-            Err(error) => Ok(Some(Renewed::Unsaved { record: Box::new(record), seen: present.version, error })),
-        }
-    }
-
-    /// A store that is out of order for a moment must not cost the answer: nobody else has it.
-    fn commit_with_patience(&self, seen: Version, record: &Record, deadline: Instant) -> Result<Commit> {
-        let patience = deadline.min(self.clock.instant() + SHORTEST);
-        loop {
-            let outcome = self.store.commit(Expected::Record(seen), record.clone());
-            if outcome.is_ok() || self.clock.instant() + RETRY_PAUSE >= patience {
-                return outcome;
-            }
-            self.clock.sleep(RETRY_PAUSE);
-        }
-    }
-
-    /// What is looked at just before the first byte of the request: record and lock, and whether the answer can still
-    /// come in time.
-    fn last_look(&self, present: &Arc<Record>, lock: Arc<dyn Lock>, deadline: Instant) -> BeforeSend {
-        let (store, clock, seen) = (self.store.clone(), self.clock.clone(), present.version);
-        let for_the_answer = ANSWER_TIME.min(self.timeout / 4);
-        Arc::new(move || {
-            reach("connected");
-            // The lock last: a slow store eats its time.
-            let stands = store.load()?.is_some_and(|record| record.version == seen) && lock.is_held(SEND_MARGIN)?;
-            if !stands {
-                return Err(lost());
-            }
-            if deadline.saturating_duration_since(clock.instant()) < for_the_answer {
-                return Err(Error::new(Status::Timeout, "too little of timeout_ms was left to send the request"));
-            }
-            reach("looked");
-            Ok(())
-        })
-    }
-
-    fn failed(
-        &self,
-        present: &Record,
-        scope: Option<&str>,
-        noted: Notes,
-        failure: RefreshFailure,
-        rest_ms: &impl Fn(&Error) -> i64,
-    ) -> Result<Option<Renewed>> {
-        let RefreshFailure { mut error, fate } = failure;
-        let now_ms = self.clock.now().wall_ms;
-        // A project that was refused says nothing about renewals that keep the session's own.
-        let keeps_scope = scope == present.tokens.scope.as_deref();
-        let intent = match fate {
-            // It ends here: nobody has to wait for us.
-            Fate::Unknown => noted.intent.clone().map(|intent| Intent { deadline_ms: now_ms, ..intent }),
-            // A server that fails has refused nothing: an older doubt stays.
-            Fate::Judged if error.status() == Status::Unauthorized && keeps_scope => None,
-            Fate::Unspent | Fate::Judged => present.notes.intent.clone(),
-        };
-        let mut notes = Notes { intent, ..present.notes.clone() };
-        if error.status() == Status::LockTimeout {
-            // The last look found something else, before the first try or before the second.
-            self.store.note(present.version, &noted, &notes)?;
-            return Ok(None);
-        }
-        if error.status() == Status::Unauthorized {
-            // Somebody may have been faster, and spent the token before us.
-            if let Ok(Some(newer)) = self.store.load()
-                && newer.version != present.version
-            {
-                return Ok(Some(Renewed::Adopted(newer)));
-            }
-            if let Some(intent) = &present.notes.intent {
-                error = error.because(&interrupted(intent, now_ms));
-            }
-        }
-        if keeps_scope {
-            notes.early_not_before_ms = now_ms.saturating_add(rest_ms(&error));
-            notes.refusal = (error.status() == Status::Unauthorized)
-                .then(|| Refusal { http_status: error.http_status(), at_ms: now_ms });
-        }
-        // If the store can't take the note, the intent stands a while longer, and costs somebody a try. If there is
-        // another, somebody has taken over.
-        let _ = self.store.note(present.version, &noted, &notes);
-        Err(error)
     }
 
     fn learn(&self, origin: Origin, heard: Heard) {

@@ -1,0 +1,420 @@
+//! A session: one login and its tokens, renewed ahead of time, shared by all threads that hold it.
+#![forbid(unsafe_code)]
+
+mod bearer;
+mod info;
+mod replica;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::Instant;
+
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
+
+use crate::clock::Clock;
+use crate::config::{Config, StoreChoice};
+use crate::drift::Drift;
+use crate::error::{Error, Result, Status};
+use crate::export::Exported;
+use crate::gate::{Admission, ProcessGate};
+use crate::grant::{Grant, no_token};
+use crate::key_source::KeySource;
+use crate::log::{Journal, Log, LogLevel, LogSink};
+use crate::platform::{Credentials, Platform, is_header_safe, no_refresh_token};
+use crate::random;
+use crate::record::{Author, Notes, Record, Tokens, Version};
+use crate::renewal::{Renewal, Renewed, Wish};
+use crate::schedule::{Origin, Policy};
+#[cfg(feature = "redis")]
+use crate::store::RedisStore;
+use crate::store::{Codec, FileStore, MemoryStore, Store};
+use crate::token::{KeyCache, Payload};
+use replica::Unsaved;
+
+const MAX_PROJECT_LEN: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests;
+
+/// One login and its tokens. Share it between threads by reference.
+pub struct Session {
+    config: Config,
+    env: String,
+    host: String,
+    platform: Platform,
+    store: Arc<dyn Store>,
+    clock: Clock,
+    policy: Policy,
+    current: ArcSwap<Grant>,
+    gate: ProcessGate,
+    drift: Drift,
+    /// Keys that callers give.
+    keys: KeyCache,
+    /// Keys that the config names.
+    key_source: KeySource,
+    /// Whether the store was read at all.
+    is_read: AtomicBool,
+    /// Whether this handle has put the given tokens into an empty store, and has not tried to spend them since: the store
+    /// may have lost something newer.
+    has_seeded: AtomicBool,
+    /// Reading of the steady clock before which the store is not looked into again.
+    look_again_ms: AtomicI64,
+    unsaved: ArcSwapOption<Unsaved>,
+    /// Reading of the steady clock before which it is not offered to the store again.
+    save_again_ms: AtomicI64,
+    counts: Counts,
+    log: Log,
+}
+
+/// What this handle did about renewals.
+#[derive(Debug, Default)]
+struct Counts {
+    made: AtomicU64,
+    joined: AtomicU64,
+    adopted: AtomicU64,
+}
+
+impl Counts {
+    fn add(count: &AtomicU64) {
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A token that was current when it was asked for; it stays readable when the session moves on.
+pub struct Current(Guard<Arc<Grant>>);
+
+impl Current {
+    /// `Bearer <token>`, for an Authorization header.
+    pub fn bearer(&self) -> Result<&str> {
+        self.0.record.tokens.bearer().ok_or_else(no_token)
+    }
+
+    /// The same, as it is copied in front of every request.
+    #[inline]
+    pub(crate) fn bearer_bytes(&self) -> Option<&[u8]> {
+        self.0.record.tokens.bearer_bytes()
+    }
+
+    /// When this token expires: Unix seconds, rounded down; 0 when the token does not say.
+    #[inline]
+    pub fn expires_at(&self) -> i64 {
+        self.0.schedule.expires_at_s()
+    }
+
+    /// The access token.
+    pub fn token(&self) -> Result<&str> {
+        self.0.token()
+    }
+
+    /// The refresh token.
+    pub fn refresh_token(&self) -> Result<&str> {
+        self.0.record.tokens.refresh_token().ok_or_else(no_refresh_token)
+    }
+
+    /// The token type: `Bearer` unless the server said otherwise.
+    pub fn token_type(&self) -> &str {
+        &self.0.record.tokens.token_type
+    }
+
+    /// The payload of the token, not verified.
+    pub fn payload(&self) -> Result<&Payload> {
+        self.0.payload()
+    }
+}
+
+impl fmt::Debug for Current {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Session {
+    /// A session for the environment `env` (or the config's own), with tokens that the caller has already, if any.
+    /// White space around them and `Bearer ` before the token are taken off. No network is touched.
+    pub fn new(config: Config, token: Option<&str>, refresh_token: Option<&str>, env: Option<&str>) -> Result<Self> {
+        Self::with_clock(config, token, refresh_token, env, Clock::System)
+    }
+
+    /// As [`Session::new`], with a clock of the caller's.
+    pub fn with_clock(
+        config: Config,
+        token: Option<&str>,
+        refresh_token: Option<&str>,
+        env: Option<&str>,
+        clock: Clock,
+    ) -> Result<Self> {
+        let token = given("token", token.map(strip_scheme))?;
+        let refresh_token = given("refresh_token", refresh_token.map(str::trim))?;
+        let tokens = Tokens::new(token, refresh_token, None, None)?;
+        Self::start(config, tokens, env, clock)
+    }
+
+    /// The session that [`Session::to_json`] wrote, with the config to go on with. Its environment and host must be
+    /// the config's.
+    pub fn from_json(config: Config, json: &str) -> Result<Self> {
+        let exported = Exported::parse(json)?;
+        let (env, host) = config.environment(None)?;
+        if exported.env() != Some(env) || !exported.host().is_some_and(|other| host.is_same_base(other)) {
+            return Err(Error::new(
+                Status::Config,
+                "the exported session belongs to another env or host than the config's; give the config it was made with",
+            ));
+        }
+        let tokens = Tokens::new(
+            given("token", exported.token().map(strip_scheme))?,
+            given("refresh_token", exported.refresh_token().map(str::trim))?,
+            exported.token_type(),
+            exported.project_id(),
+        )?;
+        Self::start(config, tokens, None, Clock::System)
+    }
+
+    fn start(config: Config, tokens: Tokens, env: Option<&str>, clock: Clock) -> Result<Self> {
+        let (env, host) = config.environment(env)?;
+        let platform = Platform::new(&config, host, clock.clone())?;
+        let record = Record {
+            version: Version { session: random::number(), generation: 0 },
+            tokens,
+            origin: Origin::Given,
+            received: clock.now(),
+            author: Author::here(),
+            notes: Notes::default(),
+        };
+        let codec = Codec { env: env.to_owned(), host: host.as_str().to_owned(), clock: clock.clone() };
+        let store: Arc<dyn Store> = match &config.store {
+            StoreChoice::Memory => Arc::new(MemoryStore::new(record.clone())),
+            StoreChoice::File(path, lock) => Arc::new(FileStore::new(path.clone(), *lock, codec)),
+            #[cfg(feature = "redis")]
+            StoreChoice::Redis(url) => {
+                Arc::new(RedisStore::new(url.clone(), &config.trust, codec, config.connect_timeout))
+            }
+        };
+        let (env, host) = (env.to_owned(), host.as_str().to_owned());
+        Ok(Self::assemble(config, env, host, platform, store, record, clock))
+    }
+
+    /// A session of these parts.
+    pub(crate) fn assemble(
+        config: Config,
+        env: String,
+        host: String,
+        platform: Platform,
+        store: Arc<dyn Store>,
+        record: Record,
+        clock: Clock,
+    ) -> Self {
+        let policy = Policy { renew_before_ms: millis(config.renew_before), jitter: 1.0 - 0.1 * random::fraction() };
+        let grant = Grant::new(Arc::new(record), clock.now(), 0, policy);
+        if store.is_shared() {
+            // What is stored goes before what was given: nothing is handed out unseen.
+            grant.cool();
+        }
+        Session {
+            env,
+            host,
+            platform,
+            clock,
+            policy,
+            current: ArcSwap::from_pointee(grant),
+            gate: ProcessGate::new(),
+            drift: Drift::new(millis(config.clock_leeway)),
+            keys: KeyCache::new(),
+            key_source: KeySource::new(config.public_key.clone(), config.jwks_url.clone()),
+            is_read: AtomicBool::new(!store.is_shared()),
+            has_seeded: AtomicBool::new(false),
+            look_again_ms: AtomicI64::new(i64::MIN),
+            unsaved: ArcSwapOption::empty(),
+            save_again_ms: AtomicI64::new(i64::MIN),
+            counts: Counts::default(),
+            log: Log::default(),
+            store,
+            config,
+        }
+    }
+
+    /// Logs in. On failure the session is as before.
+    pub fn login(&self, username: &str, password: &str, organization_id: &str, project_id: Option<&str>) -> Result<()> {
+        check_project(project_id)?;
+        let journal = self.log.journal();
+        let credentials = Credentials { username, password, organization_id, project_id };
+        let outcome = self.begin_session(&credentials, &journal);
+        match &outcome {
+            Ok(generation) => {
+                journal.tell(LogLevel::Information, || format!("logged in: generation {generation} of the session"));
+            }
+            Err(error) => journal.tell(LogLevel::Error, || format!("login failed: {}", error.message())),
+        }
+        outcome.map(drop)
+    }
+
+    fn begin_session(&self, credentials: &Credentials, journal: &Journal) -> Result<u64> {
+        let deadline = self.deadline();
+        let gate = self.gate.get();
+        let _turn = loop {
+            match gate.turn_or_wait(deadline, |_| None) {
+                Admission::Turn(turn) => break turn,
+                Admission::Waited => {}
+                Admission::Held(error) => return Err(error),
+            }
+        };
+        let held = self.current.load_full();
+        let began = self.renewal(deadline, journal).begin_session(deadline, random::number(), || {
+            self.platform.login(credentials, &held.record.tokens, deadline, journal)
+        })?;
+        self.is_read.store(true, Ordering::Release);
+        match began {
+            Renewed::Unsaved { record, seen, error } => {
+                self.keep_unsaved(*record, seen, &error, &self.current.load_full(), journal);
+                Err(error)
+            }
+            Renewed::Made(record) | Renewed::Adopted(record) => {
+                self.unsaved.store(None);
+                Ok(self.install(record, &self.current.load_full()).record.version.generation)
+            }
+            Renewed::Held => {
+                Err(Error::new(Status::LockTimeout, "another process held this session too long; try again"))
+            }
+        }
+    }
+
+    /// Renews now, whatever the expiry. `project_id` scopes the session to that project from now on; `None` keeps the
+    /// scope. A renewal that somebody else made meanwhile, with the scope asked for, will do.
+    pub fn refresh(&self, project_id: Option<&str>) -> Result<()> {
+        check_project(project_id)?;
+        let journal = self.log.journal();
+        let deadline = self.deadline();
+        self.read_store(deadline)?;
+        let begun = self.current.load_full();
+        let gate = self.gate.get();
+        let turns = gate.turns();
+        loop {
+            let grant = self.current.load_full();
+            let scope = project_id.or(grant.record.tokens.scope.as_deref());
+            let is_newer = grant.record.version != begun.record.version;
+            if is_newer && grant.record.tokens.bearer().is_some() && grant.record.tokens.scope.as_deref() == scope {
+                return self.save(deadline, &journal);
+            }
+            self.check_may_spend(&grant)?;
+            match gate.turn_or_wait(deadline, |state| state.error_since(turns, scope)) {
+                Admission::Turn(turn) if self.is_current(&grant) => {
+                    self.renew(
+                        &turn,
+                        &grant,
+                        Wish { project: project_id, is_early: false, is_explicit: true, deadline },
+                        &journal,
+                    )?;
+                }
+                Admission::Turn(_) => {}
+                Admission::Waited => Counts::add(&self.counts.joined),
+                Admission::Held(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Forgets the session, for all who share it.
+    pub fn logout(&self) -> Result<()> {
+        let journal = self.log.journal();
+        let tombstone = self.renewal(self.deadline(), &journal).begin(random::number(), Tokens::none())?;
+        journal.tell(LogLevel::Information, || "logged out".to_owned());
+        self.unsaved.store(None);
+        self.install(tombstone, &self.current.load_full());
+        self.is_read.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// What is there, expired or not. Never renews; a shared store that nobody has read yet is read first.
+    pub fn current(&self) -> Result<Current> {
+        self.read_once()?;
+        let grant = self.current.load_full();
+        if grant.record.tokens.is_none() && self.may_look(self.clock.now()) {
+            // Somebody may have logged in meanwhile.
+            self.read_store(self.deadline())?;
+        }
+        Ok(Current(self.current.load()))
+    }
+
+    /// Sets where lines about this session go from now on, up to which level; None: nowhere. Returns when no other thread
+    /// is in the sink that was there before. A sink is called by the thread that calls the session, while that holds no
+    /// lock; it must not call the session itself. No line holds a secret.
+    pub fn set_log(&self, sink: Option<(LogLevel, Arc<LogSink>)>) -> Result<()> {
+        self.log.set(sink)
+    }
+
+    fn renewal<'a>(&'a self, deadline: Instant, journal: &'a Journal) -> Renewal<'a> {
+        Renewal {
+            platform: &self.platform,
+            store: self.store_until(deadline),
+            clock: &self.clock,
+            drift: &self.drift,
+            journal,
+            timeout: self.config.timeout,
+        }
+    }
+
+    /// The store, for a call that ends then.
+    fn store_until(&self, deadline: Instant) -> Arc<dyn Store> {
+        self.store.until(deadline).unwrap_or_else(|| self.store.clone())
+    }
+
+    /// Whether `grant` is still the current one.
+    fn is_current(&self, grant: &Arc<Grant>) -> bool {
+        Arc::ptr_eq(&self.current.load(), grant)
+    }
+
+    fn deadline(&self) -> Instant {
+        self.clock.instant() + self.config.timeout
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // The last chance for an answer that the store could not take; a child has none to give.
+        let _ = self.save(self.deadline(), &self.log.journal());
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("env", &self.env)
+            .field("host", &self.host)
+            .field("current", &self.current.load())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A token as people have it: with white space around, and perhaps the scheme before.
+fn strip_scheme(text: &str) -> &str {
+    let text = text.trim();
+    match text.split_at_checked(7) {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("Bearer ") => token.trim(),
+        _ if text.eq_ignore_ascii_case("Bearer") => "",
+        _ => text,
+    }
+}
+
+/// A token from outside: an empty one is none, and one that could break a header is refused.
+fn given<'a>(name: &str, text: Option<&'a str>) -> Result<Option<&'a str>> {
+    match text {
+        None | Some("") => Ok(None),
+        Some(text) if is_header_safe(text) => Ok(Some(text)),
+        Some(_) => {
+            Err(Error::new(Status::InvalidArgument, format!("{name} holds white space or control characters inside")))
+        }
+    }
+}
+
+/// A project's name is kept in many places, and is no place for megabytes.
+fn check_project(project_id: Option<&str>) -> Result<()> {
+    match project_id {
+        Some(project) if project.len() > MAX_PROJECT_LEN => {
+            Err(Error::new(Status::InvalidArgument, "project_id is longer than 64 KiB"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn millis(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,229 @@
+//! What this handle holds of the store: looks into it, what it could not take, and what is current.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use arc_swap::Guard;
+
+use super::{Session, given, strip_scheme};
+use crate::clock::Now;
+use crate::error::{Error, Result, Status};
+use crate::fork::ProcessMark;
+use crate::grant::Grant;
+use crate::log::{Journal, LogLevel};
+use crate::random;
+use crate::record::{Record, Version};
+use crate::renewal::early_after_doubt_ms;
+use crate::schedule::Life;
+use crate::store::{Commit, Expected};
+
+/// Longer than a store takes to take a record, or to fail.
+const LONGEST_SAVE_MS: i64 = 20_000;
+
+/// A record that the store could not take.
+pub(super) struct Unsaved {
+    record: Arc<Record>,
+    seen: Version,
+    process: ProcessMark,
+}
+
+impl Session {
+    /// Reads the store if nobody has yet, and gives an empty one the tokens that the caller gave.
+    pub(super) fn read_once(&self) -> Result<()> {
+        if self.is_read.load(Ordering::Acquire) { Ok(()) } else { self.read_store(self.deadline()) }
+    }
+
+    /// Takes over what the store holds.
+    pub(super) fn read_store(&self, deadline: Instant) -> Result<()> {
+        if !self.store.is_shared() {
+            return Ok(());
+        }
+        let (grant, store) = (self.current.load_full(), self.store_until(deadline));
+        match store.load()? {
+            Some(record) => drop(self.install(record, &grant)),
+            None if grant.record.version.generation == 0 && !grant.record.tokens.is_none() => {
+                let mut seed = Record::clone(&grant.record);
+                seed.version.generation = 1;
+                seed.notes.early_not_before_ms = early_after_doubt_ms(&self.clock);
+                match store.commit(Expected::Nothing, seed)? {
+                    Commit::Done(record) => {
+                        self.install(record, &grant);
+                        self.has_seeded.store(true, Ordering::Relaxed);
+                    }
+                    Commit::Outdated(record) => drop(self.install(record, &grant)),
+                }
+            }
+            None => {}
+        }
+        self.is_read.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Whether the store has something else than `grant` by now, if it is time to look. A store that is out of order has
+    /// nothing.
+    pub(super) fn has_changed(&self, grant: &Arc<Grant>, now: Now, deadline: Instant) -> bool {
+        self.store.is_shared() && self.may_look(now) && self.read_store(deadline).is_ok() && !self.is_current(grant)
+    }
+
+    /// Whether it is time to look into the store again; the next look is some time off then.
+    pub(super) fn may_look(&self, now: Now) -> bool {
+        let pause_ms = match self.store.kind() {
+            "memory" => return true,
+            "redis" => 1000.0,
+            _ => 100.0,
+        };
+        let due = self.look_again_ms.load(Ordering::Relaxed);
+        let next = now.mono_ms.saturating_add((pause_ms * (1.0 + 0.5 * random::fraction())) as i64);
+        now.mono_ms >= due
+            && self.look_again_ms.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// The pair that the store could not take is current all the same, and is offered again at every later call.
+    pub(super) fn keep_unsaved(
+        &self,
+        mut record: Record,
+        seen: Version,
+        why: &Error,
+        held: &Arc<Grant>,
+        journal: &Journal,
+    ) -> Arc<Grant> {
+        journal.tell(LogLevel::Error, || {
+            format!("the new tokens are kept here only, and offered to the store again: {}", why.message())
+        });
+        record.version.generation = seen.generation.saturating_add(1);
+        let record = Arc::new(record);
+        let process = ProcessMark::current();
+        self.unsaved.store(Some(Arc::new(Unsaved { record: record.clone(), seen, process })));
+        let grant = self.install(record, held);
+        grant.cool();
+        grant
+    }
+
+    /// Offers the store what it could not take before; what could not be saved is good all the same. One thread at a
+    /// time, and a store that is slow to refuse is left alone for as long as it took.
+    pub(super) fn try_save(&self, deadline: Instant, journal: &Journal) {
+        if self.unsaved.load().is_none() {
+            return;
+        }
+        let began_ms = self.clock.now().mono_ms;
+        let due_ms = self.save_again_ms.load(Ordering::Acquire);
+        let while_at_it = began_ms.saturating_add(LONGEST_SAVE_MS);
+        if began_ms >= due_ms
+            && self.save_again_ms.compare_exchange(due_ms, while_at_it, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        {
+            let _ = self.save(deadline, journal);
+            let ended_ms = self.clock.now().mono_ms;
+            self.save_again_ms.store(ended_ms.saturating_add(ended_ms.saturating_sub(began_ms)), Ordering::Release);
+        }
+    }
+
+    /// Offers the store what it could not take before.
+    pub(super) fn save(&self, deadline: Instant, journal: &Journal) -> Result<()> {
+        let Some(unsaved) = self.unsaved.load_full() else {
+            return Ok(());
+        };
+        // A child leaves this to its parent, whose answer it is.
+        if unsaved.process != ProcessMark::current() {
+            return Ok(());
+        }
+        let store = self.store_until(deadline);
+        let present = store.load()?;
+        let ours = unsaved.record.version;
+        let expected = match present.as_ref().map(|record| record.version) {
+            None => Expected::Nothing,
+            Some(version) if version == unsaved.seen => Expected::Record(version),
+            // A store that was set back has an older record of the same session.
+            Some(version) if version.session == ours.session && version.generation < ours.generation => {
+                Expected::Record(version)
+            }
+            // Somebody else's record, or our own that was taken after all.
+            Some(_) => Expected::Nothing,
+        };
+        match store.commit(expected, Record::clone(&unsaved.record))? {
+            Commit::Done(record) | Commit::Outdated(record) => {
+                self.unsaved.store(None);
+                journal.tell(LogLevel::Information, || "the store has taken the tokens".to_owned());
+                self.settle(record);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the record that the store holds after a late save current, ready to be handed out unseen.
+    fn settle(&self, record: Arc<Record>) {
+        let held = self.current.load_full();
+        if held.record.version != record.version {
+            self.install(record, &held);
+            return;
+        }
+        let grant = self.grant(record);
+        let previous = self.current.compare_and_swap(&held, grant.clone());
+        // A report of the same token counts, before and after.
+        if Arc::ptr_eq(&previous, &held) && held.is_rejected() {
+            grant.reject();
+        }
+    }
+
+    /// Whether the token of `grant` can be handed out.
+    pub(super) fn is_good(&self, grant: &Grant) -> bool {
+        grant.record.tokens.bearer().is_some()
+            && !grant.is_rejected()
+            && grant.schedule.life(self.clock.now()) != Life::Expired
+    }
+
+    fn grant(&self, record: Arc<Record>) -> Arc<Grant> {
+        Arc::new(Grant::new(record, self.clock.now(), self.drift.offset_ms(), self.policy))
+    }
+
+    /// Makes `record` current in the place of `seen`, or of something older. Gives back what is current then.
+    pub(super) fn install(&self, record: Arc<Record>, seen: &Arc<Grant>) -> Arc<Grant> {
+        let grant = self.grant(record);
+        let mut present = self.current.load_full();
+        loop {
+            let (ours, theirs) = (grant.record.version, present.record.version);
+            // Of two sessions the store says which is the other's successor; a look at the store may be an old one.
+            let is_next = ours.session != theirs.session
+                && grant.record.is_not_older(&present.record)
+                && Arc::ptr_eq(&present, seen);
+            if ours.generation <= theirs.generation && !is_next {
+                return present;
+            }
+            let previous = self.current.compare_and_swap(&present, grant.clone());
+            if Arc::ptr_eq(&previous, &present) {
+                return grant;
+            }
+            present = Guard::into_inner(previous);
+        }
+    }
+
+    /// A server turned `bearer` (or the bare token) away with 401. If it is the current one, it is not handed out
+    /// again.
+    pub fn report_rejected(&self, bearer: &str) -> Result<()> {
+        let token = given("bearer", Some(strip_scheme(bearer)))?
+            .ok_or_else(|| Error::new(Status::InvalidArgument, "bearer holds no token"))?;
+        // What nobody has read yet was handed out by another handle, or never.
+        if !self.rejects(token) && self.read_once().is_ok() {
+            self.rejects(token);
+        }
+        Ok(())
+    }
+
+    /// Takes `token` out of use, if it is the current one.
+    fn rejects(&self, token: &str) -> bool {
+        let mut grant = self.current.load_full();
+        if grant.record.tokens.token() != Some(token) {
+            return false;
+        }
+        // The same token may come in a new grant meanwhile, when a late save succeeds.
+        while !grant.is_rejected() && grant.record.tokens.token() == Some(token) {
+            grant.reject();
+            grant = self.current.load_full();
+        }
+        self.log.journal().tell(LogLevel::Warning, || {
+            format!("a server turned the token of generation {} away", grant.record.version.generation)
+        });
+        true
+    }
+}

@@ -8,13 +8,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::endpoint::Endpoint;
 use crate::error::{Error, Result, Status};
-use crate::proxy::ProxySetting;
 use crate::store::LockChoice;
 #[cfg(feature = "redis")]
 use crate::store::RedisUrl;
 use crate::token::json::{Fault, Object};
+use crate::transport::{Endpoint, ProxySetting, Settings, Trust};
 
 /// Larger than any config in its right mind.
 const MAX_LEN: usize = 1 << 20;
@@ -64,15 +63,11 @@ pub struct Config {
     pub(crate) project_id_claims: Vec<String>,
     pub(crate) renew_before: Duration,
     pub(crate) clock_leeway: Duration,
-    pub(crate) connect_timeout: Duration,
     pub(crate) timeout: Duration,
     pub(crate) retries: u32,
-    pub(crate) trust: Trust,
-    pub(crate) proxy: ProxySetting,
+    pub(crate) connection: Settings,
     pub(crate) public_key: Option<String>,
     pub(crate) jwks_url: Option<Endpoint>,
-    pub(crate) user_agent: String,
-    pub(crate) allow_http: bool,
     pub(crate) store: StoreChoice,
 }
 
@@ -107,16 +102,6 @@ pub(crate) struct ResponseWire {
     pub(crate) token: String,
     pub(crate) refresh_token: String,
     pub(crate) token_type: Option<String>,
-}
-
-/// Whom TLS trusts, and who we are to it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Trust {
-    pub(crate) ca_file: Option<PathBuf>,
-    pub(crate) client_cert_file: Option<PathBuf>,
-    pub(crate) client_key_file: Option<PathBuf>,
-    pub(crate) ssl_cert_file: Option<PathBuf>,
-    pub(crate) ssl_cert_dir: Option<PathBuf>,
 }
 
 /// Where the session is kept.
@@ -185,21 +170,14 @@ impl Config {
             project_id_claims: project_id_claims(&top)?,
             renew_before: Duration::from_secs(top.number("renew_before_s", 900, 0)?),
             clock_leeway: Duration::from_secs(top.number("clock_leeway_s", 30, 0)?),
-            connect_timeout: top.millis("connect_timeout_ms", 10_000)?.min(timeout),
             timeout,
             retries: u32::try_from(top.number("retries", 3, 0)?).unwrap_or(u32::MAX),
-            trust: trust(&top, surroundings)?,
-            proxy: match top.optional_text("proxy")? {
-                Some(url) => ProxySetting::explicit(url).map_err(|why| top.wrong("proxy", why))?,
-                None => surroundings.proxy.clone(),
-            },
+            connection: connection(&top, surroundings, timeout)?,
             public_key: top.optional_text("public_key")?.map(str::to_owned),
             jwks_url: match top.optional_text("jwks_url")? {
                 Some(url) => Some(Endpoint::parse(url).map_err(|why| top.wrong("jwks_url", why))?),
                 None => None,
             },
-            user_agent: user_agent(&top)?,
-            allow_http: top.boolean("allow_http", false)?,
             store: store(&top)?,
         })
     }
@@ -326,6 +304,19 @@ fn project_id_claims(top: &Section) -> Result<Vec<String>> {
             .collect(),
         Some(_) => Err(wrong()),
     }
+}
+
+fn connection(top: &Section, surroundings: &Surroundings, timeout: Duration) -> Result<Settings> {
+    Ok(Settings {
+        connect_timeout: top.millis("connect_timeout_ms", 10_000)?.min(timeout),
+        trust: trust(top, surroundings)?,
+        proxy: match top.optional_text("proxy")? {
+            Some(url) => ProxySetting::explicit(url).map_err(|why| top.wrong("proxy", why))?,
+            None => surroundings.proxy.clone(),
+        },
+        user_agent: user_agent(top)?,
+        allow_http: top.boolean("allow_http", false)?,
+    })
 }
 
 fn trust(top: &Section, surroundings: &Surroundings) -> Result<Trust> {

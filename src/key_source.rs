@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 
 use crate::clock::Now;
-use crate::endpoint::Endpoint;
 use crate::error::{Error, Result, Status};
 use crate::gate::{Admission, ProcessGate};
 use crate::log::Journal;
 use crate::platform::Platform;
 use crate::token::{KeyCache, KeySet};
+use crate::transport::Endpoint;
 
 /// How long a key set is kept when the server does not say.
 const DEFAULT_AGE: Duration = Duration::from_secs(300);

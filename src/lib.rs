@@ -5,7 +5,6 @@
 pub mod clock;
 mod config;
 mod drift;
-mod endpoint;
 pub mod error;
 mod export;
 mod failpoint;
@@ -17,7 +16,6 @@ mod key_source;
 mod log;
 mod pages;
 mod platform;
-mod proxy;
 mod random;
 mod record;
 mod redact;

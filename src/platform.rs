@@ -9,7 +9,6 @@ use zeroize::Zeroizing;
 use crate::clock::Clock;
 use crate::config::{Config, LoginWire, RefreshWire, ResponseWire};
 use crate::drift::Heard;
-use crate::endpoint::Endpoint;
 use crate::error::{Error, Result, Status};
 use crate::log::{Journal, LogLevel};
 use crate::random;
@@ -17,7 +16,7 @@ use crate::record::Tokens;
 use crate::redact;
 use crate::secret::SecretBytes;
 use crate::token;
-use crate::transport::{Answer, BeforeSend, Exchange, Failure, Transport};
+use crate::transport::{Answer, BeforeSend, Endpoint, Exchange, Failure, Transport};
 use crate::wiped_json::{Member, WipedJson, write_object};
 
 /// How much of a server's own words is shown.
@@ -86,7 +85,7 @@ enum Resend {
 
 impl Platform {
     pub(crate) fn new(config: &Config, host: &Endpoint, clock: Clock) -> Result<Self> {
-        Self::with_transport(config, host, clock, Box::new(Transport::new(config)))
+        Self::with_transport(config, host, clock, Box::new(Transport::new(&config.connection)))
     }
 
     /// As `new`, by a way of the caller's.

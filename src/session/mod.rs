@@ -186,9 +186,12 @@ impl Session {
             StoreChoice::Memory => Arc::new(MemoryStore::new(record.clone())),
             StoreChoice::File(path, lock) => Arc::new(FileStore::new(path.clone(), *lock, codec)),
             #[cfg(feature = "redis")]
-            StoreChoice::Redis(url) => {
-                Arc::new(RedisStore::new(url.clone(), &config.trust, codec, config.connect_timeout))
-            }
+            StoreChoice::Redis(url) => Arc::new(RedisStore::new(
+                url.clone(),
+                &config.connection.trust,
+                codec,
+                config.connection.connect_timeout,
+            )),
         };
         let (env, host) = (env.to_owned(), host.as_str().to_owned());
         Ok(Self::assemble(config, env, host, platform, store, record, clock))

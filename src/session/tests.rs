@@ -13,11 +13,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::*;
 use crate::clock::ManualClock;
 use crate::config::Surroundings;
-use crate::endpoint::Endpoint;
 use crate::record::Intent;
 use crate::secret::SecretBytes;
 use crate::store::{Commit, Expected, Lock};
-use crate::transport::{Answer, BeforeSend, Exchange, Failure as Lost};
+use crate::transport::{Answer, BeforeSend, Endpoint, Exchange, Failure as Lost};
 use crate::wiped_json::WipedJson;
 
 /// What a test decides about the store and the way to the server.

@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::server::{Luck, Reply, Request};
 use super::{EPOCH_MS, Event, Inner, World};
-use crate::endpoint::Endpoint;
 use crate::error::{Error, Status};
 use crate::secret::SecretBytes;
-use crate::transport::{Answer, BeforeSend, Exchange, Failure};
+use crate::transport::{Answer, BeforeSend, Endpoint, Exchange, Failure};
 use crate::wiped_json::WipedJson;
 
 pub(super) struct Wire {

@@ -2,12 +2,12 @@
 #![forbid(unsafe_code)]
 
 use crate::clock::{Clock, Now};
-use crate::endpoint::is_same_base;
 use crate::error::{Error, Result, Status};
 use crate::platform::is_header_safe;
 use crate::record::{Author, Intent, Notes, Record, Refusal, Tokens, Version};
 use crate::schedule::Origin;
 use crate::secret::SecretBytes;
+use crate::transport::is_same_base;
 use crate::wiped_json::{Member, WipedJson, write_object};
 
 /// A larger number was written by a later version of this library, and is refused.

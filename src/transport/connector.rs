@@ -16,7 +16,7 @@ use ureq::unversioned::transport::{
 use zeroize::Zeroize;
 
 use super::BeforeSend;
-use crate::endpoint::bare_host;
+use super::endpoint::bare_host;
 use crate::error::{Error, Status};
 
 /// Wraps the connection in TLS where the URL says https.

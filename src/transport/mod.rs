@@ -2,7 +2,10 @@
 #![forbid(unsafe_code)]
 
 mod connector;
+mod endpoint;
+mod proxy;
 mod resolver;
+mod settings;
 mod tls;
 
 use std::io::Read;
@@ -16,13 +19,14 @@ use ureq::http::{HeaderValue, Request, header};
 use ureq::unversioned::transport::Connector;
 use ureq::unversioned::transport::{ConnectProxyConnector, TcpConnector};
 
-use crate::config::Config;
-use crate::endpoint::Endpoint;
 use crate::error::{Error, Result, Status};
 use crate::secret::SecretBytes;
 
+pub(crate) use endpoint::{Endpoint, is_same_base};
+pub(crate) use proxy::ProxySetting;
 #[cfg(feature = "redis")]
 pub(crate) use resolver::{Unresolved, addresses};
+pub(crate) use settings::{Settings, Trust};
 #[cfg(feature = "redis")]
 pub(crate) use tls::{client_config, describe as describe_tls};
 
@@ -37,8 +41,8 @@ pub(crate) struct Transport {
     // Made once: the HTTP client reads the environment for the defaults that it starts from.
     http: ureq::config::Config,
     allow_http: bool,
-    proxy: crate::proxy::ProxySetting,
-    trust: crate::config::Trust,
+    proxy: ProxySetting,
+    trust: Trust,
     // A race instead of a lock: a lock could be held by another thread when the process forks.
     tls: OnceBox<Arc<rustls::ClientConfig>>,
 }
@@ -90,24 +94,24 @@ pub(crate) trait Exchange: Send + Sync {
 }
 
 impl Transport {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(settings: &Settings) -> Self {
         let http = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
             .max_idle_connections(0)
             .proxy(None)
-            .user_agent(config.user_agent.clone())
-            .timeout_resolve(Some(config.connect_timeout))
-            .timeout_connect(Some(config.connect_timeout))
+            .user_agent(settings.user_agent.clone())
+            .timeout_resolve(Some(settings.connect_timeout))
+            .timeout_connect(Some(settings.connect_timeout))
             .input_buffer_size(BUFFER)
             .output_buffer_size(BUFFER)
             .build();
         Transport {
             http,
-            allow_http: config.allow_http,
-            proxy: config.proxy.clone(),
-            trust: config.trust.clone(),
+            allow_http: settings.allow_http,
+            proxy: settings.proxy.clone(),
+            trust: settings.trust.clone(),
             tls: OnceBox::new(),
         }
     }

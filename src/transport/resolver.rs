@@ -10,7 +10,7 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver as UreqResolver};
 use ureq::unversioned::transport::NextTimeout;
 
-use crate::endpoint::bare_host;
+use super::endpoint::bare_host;
 use crate::error::{Error, Status};
 
 /// The HTTP client's way to `addresses`.

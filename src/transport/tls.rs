@@ -9,7 +9,7 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{AlertDescription, CertificateError, CipherSuite, ClientConfig, RootCertStore};
 
-use crate::config::Trust;
+use super::Trust;
 use crate::error::{Error, Result, Status};
 
 /// The bundles that Linux distributions keep, one file each: reading the directory beside it costs three times as much.

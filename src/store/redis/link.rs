@@ -14,10 +14,9 @@ use zeroize::Zeroizing;
 
 use super::fault;
 use super::url::{RedisUrl, host_and_port};
-use crate::config::Trust;
 use crate::error::{Error, Result, Status};
 use crate::secret::Secret;
-use crate::transport::{addresses, client_config};
+use crate::transport::{Trust, addresses, client_config};
 
 /// Far more than a record can have, its tokens being parts of an answer of 1 MiB at most.
 const MAX_ANSWERS: usize = 16 << 20;

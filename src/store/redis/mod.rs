@@ -26,11 +26,11 @@ use zeroize::Zeroizing;
 
 use super::codec::damaged;
 use super::{Codec, Commit, Expected, Lock, Store};
-use crate::config::Trust;
 use crate::error::{Error, Result, Status};
 use crate::fork::ProcessMark;
 use crate::random;
 use crate::record::{Author, Notes, Record, Version};
+use crate::transport::Trust;
 
 use link::{Link, Server, place};
 pub(crate) use url::RedisUrl;

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::endpoint::{Endpoint, bare_host};
+use super::endpoint::{Endpoint, bare_host};
 use crate::error::{Error, Result, Status};
 
 /// The port of a proxy whose URL names none, as curl has it; that of an https:// proxy is 443.

@@ -22,6 +22,7 @@ mod redact;
 mod renewal;
 mod schedule;
 mod secret;
+mod server_words;
 mod session;
 #[cfg(test)]
 mod simulation;

@@ -4,7 +4,6 @@
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use zeroize::Zeroizing;
 
 use crate::clock::Clock;
 use crate::config::{Config, LoginWire, RefreshWire, ResponseWire};
@@ -15,12 +14,13 @@ use crate::random;
 use crate::record::Tokens;
 use crate::redact;
 use crate::secret::SecretBytes;
+use crate::server_words::{server_words, words_in_success};
 use crate::token;
 use crate::transport::{Answer, BeforeSend, Endpoint, Exchange, Failure, Transport};
 use crate::wiped_json::{Member, WipedJson, write_object};
 
-/// How much of a server's own words is shown.
-const MAX_SERVER_TEXT: usize = 160;
+/// How much is shown of the names in an answer.
+const MAX_NAMES: usize = 80;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -139,7 +139,7 @@ impl Platform {
         let (answer, asked_ms) = self
             .send(&place, Some(&body), None, Resend::Unsent, &secrets, deadline)
             .map_err(|failure| failure.error)?;
-        let tokens = self.read_tokens(&place, &answer, None, credentials.project_id)?;
+        let tokens = self.read_tokens(&place, &answer, None, credentials.project_id, &secrets)?;
         Ok(self.received(tokens, asked_ms, &answer))
     }
 
@@ -162,10 +162,10 @@ impl Platform {
         let refused = if scope == tokens.scope.as_deref() { "log in again" } else { "check the project" };
         let place = Place { what: "refresh", endpoint: &self.refresh_at, refused: Some(refused), journal };
         let body = write_object(&fields).map_err(unspent)?;
-        let (answer, asked_ms) =
-            self.send(&place, Some(&body), Some(before), Resend::Lost, &tokens.secrets(), deadline)?;
+        let secrets = tokens.secrets();
+        let (answer, asked_ms) = self.send(&place, Some(&body), Some(before), Resend::Lost, &secrets, deadline)?;
         let tokens = self
-            .read_tokens(&place, &answer, Some(refresh_token), scope)
+            .read_tokens(&place, &answer, Some(refresh_token), scope, &secrets)
             .map_err(|error| RefreshFailure { error, fate: Fate::Unknown })?;
         Ok(self.received(tokens, asked_ms, &answer))
     }
@@ -253,6 +253,7 @@ impl Platform {
         answer: &Answer,
         old_refresh_token: Option<&str>,
         scope: Option<&str>,
+        secrets: &[&str],
     ) -> Result<Tokens> {
         let wrong = |why: &str| {
             place
@@ -273,14 +274,26 @@ impl Platform {
             Some(Value::String(_)) => Err(wrong(&format!("its \"{path}\" holds white space or control characters"))),
             Some(_) => Err(wrong(&format!("its \"{path}\" is not a string"))),
         };
-        let token =
-            field(&self.response.token)?.ok_or_else(|| wrong(&format!("it has no \"{}\"", self.response.token)))?;
+        let token = field(&self.response.token)?.ok_or_else(|| wrong(&self.without_token(&json, secrets)))?;
         let refresh_token = field(&self.response.refresh_token)?.or(old_refresh_token);
         let token_type = match &self.response.token_type {
             Some(path) => field(path)?,
             None => field("tokenType")?.or(field("token_type")?),
         };
         Tokens::new(Some(token), refresh_token, token_type, scope)
+    }
+
+    /// What there is in a success answer in the place of a token. Only names, and what is for people: the rest may be
+    /// tokens.
+    fn without_token(&self, json: &WipedJson, secrets: &[&str]) -> String {
+        let names: Vec<&str> =
+            json.root().as_object().into_iter().flat_map(|map| map.keys()).map(String::as_str).collect();
+        let only = match redact::clean(&names.join(", "), secrets, MAX_NAMES) {
+            names if names.is_empty() => String::new(),
+            names => format!(" (only {})", names.replace('"', "'")),
+        };
+        let said = words_in_success(json, secrets).map(|words| format!(" and says \"{words}\"")).unwrap_or_default();
+        format!("it has no \"{}\"{only}{said}", self.response.token)
     }
 }
 
@@ -314,7 +327,7 @@ impl Place<'_> {
         };
         // Servers say this of unknown users, and of paths that are not theirs.
         let also = if answer.status == 404 { ", and host and path in the config" } else { "" };
-        let said = match server_text(answer.body.expose(), secrets) {
+        let said = match server_words(answer.body.expose(), secrets) {
             Some(text) => format!("HTTP {}: \"{text}\"; {hint}{also}", answer.status),
             None => format!("HTTP {}; {hint}{also}", answer.status),
         };
@@ -369,70 +382,9 @@ pub(crate) fn is_header_safe(text: &str) -> bool {
     !text.chars().any(|c| c.is_control() || c.is_whitespace())
 }
 
-/// What the server said in its own words: `message` and `details` of a JSON body, or the first of a text.
-fn server_text(body: &[u8], secrets: &[&str]) -> Option<String> {
-    let raw = match WipedJson::parse(body) {
-        Some(json) => json_text(&json)?,
-        None => {
-            let text = String::from_utf8_lossy(body).into_owned();
-            // Of a page of markup only the title tells a person something.
-            if text.trim_start().starts_with('<') { title(&text)?.to_owned() } else { text }
-        }
-    };
-    let raw = Zeroizing::new(raw);
-    let text = redact::clean(&raw, secrets, MAX_SERVER_TEXT);
-    // Quotes would end the quotation early.
-    let text = text.replace('"', "'");
-    (!text.is_empty()).then_some(text)
-}
-
-/// What the title of an HTML page says.
-fn title(page: &str) -> Option<&str> {
-    let begins_with = |at: usize, tag: &str| page.get(at..at + tag.len()).is_some_and(|t| t.eq_ignore_ascii_case(tag));
-    let find = |from: usize, tag: &str| (from..page.len()).find(|at| begins_with(*at, tag));
-    let start = find(0, "<title>")? + "<title>".len();
-    page.get(start..find(start, "</title>")?)
-}
-
-fn json_text(json: &WipedJson) -> Option<String> {
-    let message =
-        ["message", "error_description", "error"].iter().find_map(|name| json.lookup(name).and_then(Value::as_str));
-    let details: Vec<&str> = json
-        .lookup("details")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(|detail| detail.as_str().or_else(|| detail.get("message").and_then(Value::as_str)))
-        .take(3)
-        .collect();
-    match (message, details.is_empty()) {
-        (Some(message), true) => Some(message.to_owned()),
-        (Some(message), false) => Some(format!("{message} ({})", details.join("; "))),
-        (None, false) => Some(details.join("; ")),
-        (None, true) => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_servers_words_are_short_and_clean() {
-        let said = |body: &[u8]| server_text(body, &["canary"]);
-        assert_eq!(
-            said(br#"{"message":"no \"canary\" here","details":["a","b"]}"#).unwrap(),
-            "no '[redacted]' here (a; b)"
-        );
-        assert_eq!(said(br#"{"message":7,"details":[{"message":"x"}]}"#).unwrap(), "x");
-        assert_eq!(said(b"plain\r\ntext\xff").unwrap(), "plain text\u{fffd}");
-        assert_eq!(said(b"<html>"), None);
-        assert_eq!(said(b"<html><title>x</TITLE"), None);
-        assert_eq!(said("<ü><Title> 502 canary\nü </TITLE><p>".as_bytes()).unwrap(), "502 [redacted] ü");
-        assert_eq!(said(b""), None);
-        assert_eq!(said(b"[]"), None);
-        assert!(said(&[b'x'; 5000]).unwrap().len() <= MAX_SERVER_TEXT);
-    }
 
     fn answer(status: u16) -> std::result::Result<Answer, Failure> {
         let body = SecretBytes::with_capacity(0).unwrap();

@@ -53,6 +53,11 @@ impl WipedJson {
         serde_json::from_slice(bytes).ok().map(WipedJson)
     }
 
+    /// All of it.
+    pub(crate) fn root(&self) -> &Value {
+        &self.0
+    }
+
     /// The text at a path.
     pub(crate) fn text(&self, path: &str) -> Option<&str> {
         self.lookup(path).and_then(Value::as_str)

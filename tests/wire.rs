@@ -356,6 +356,39 @@ fn messages_say_what_where_and_what_the_server_said() {
 }
 
 #[test]
+fn the_message_holds_the_words_of_any_framework() {
+    let world = World::new();
+    let session = world.session(json!({}));
+    for (code, body, words) in [
+        (401, json!({"detail": "No active account", "code": "no_active_account"}), "\"No active account\"; check user"),
+        (422, json!({"detail": [{"loc": ["body", "username"], "msg": "field required"}]}), "username: field required"),
+        (
+            403,
+            json!({"type": "about:blank", "title": "Locked", "detail": "Ask Mary"}),
+            "\"Locked: Ask Mary\"; check user",
+        ),
+        (400, json!({"Errors": [{"Message": "One"}, {"Message": "Two"}]}), "\"One; Two\"; check user"),
+        (400, json!({"username": ["required"]}), "\"username: required\"; check user"),
+        (401, json!({"msg": format!("{PASSWORD} is wrong")}), "\"[redacted] is wrong\"; check user"),
+        (500, json!({"oops": 17}), "\"{'oops':17}\"; try again later"),
+        // Some refuse with a success.
+        (
+            200,
+            json!({"success": false, "message": "Bad password"}),
+            "has no \"token\" (only message, success) and says \"Bad password\"",
+        ),
+        (200, json!({"access_token": "not-to-be-shown"}), "has no \"token\" (only access_token); check \"response\""),
+        (200, json!({"data": {"jwt": "not-to-be-shown"}, "list": ["not-to-be-shown"]}), "(only data, list); check"),
+        (200, json!({}), "has no \"token\"; check"),
+    ] {
+        world.order(Fault::new(Target::Login, status_with(code, Some(Body::Json(body)), &[])));
+        let error = login(&session).expect_err(words);
+        assert!(error.message().contains(words), "{error} lacks {words}");
+        assert!(!error.message().contains("not-to-be-shown"), "{error}");
+    }
+}
+
+#[test]
 fn error_bodies_of_any_kind_give_a_short_clean_message() {
     let world = World::new();
     let session = world.session(json!({}));

@@ -11,16 +11,12 @@ FUZZ_SECONDS ?= 60
 # Anything but yes builds the library without the stores redis:// and rediss://.
 REDIS ?= yes
 
-VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
-# As in build.rs: the ABI's number, not the version's.
-SOVERSION := 0
+VERSION := $(shell scripts/about version)
+SOVERSION := $(shell scripts/about soversion)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release
 DEMO := build/demo
-# With the Rust library among the crate types, there would be no link-time optimisation; and only with it the library stays
-# small when our own code is compiled to be fast.
-BUILD_LIBRARY := $(CARGO) rustc --locked --release --config 'profile.release.package.gcauth.opt-level=3' \
-    $(if $(filter-out yes,$(REDIS)),--no-default-features) -p gcauth --lib --crate-type cdylib,staticlib
+BUILD_LIBRARY := CARGO='$(CARGO)' scripts/build-library $(if $(filter-out yes,$(REDIS)),--no-default-features)
 ARCHIVE := build/make/libgcauth.a
 PACKAGE_FILES := build/make/package
 PKGCONFIGDIR := $(LIBDIR)/pkgconfig

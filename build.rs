@@ -28,12 +28,11 @@ const SECTIONS: &[(&str, &str)] = &[
 fn main() -> Result<(), Box<dyn Error>> {
     let out_dir = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out_dir.join("gcauth.h"), header()?)?;
-    for source in SOURCES.iter().chain(&["build.rs", "cbindgen.toml"]) {
+    for source in SOURCES.iter().chain(&["build.rs", "cbindgen.toml", "Cargo.toml"]) {
         println!("cargo:rerun-if-changed={source}");
     }
     if std::env::var("CARGO_CFG_TARGET_OS")? == "linux" {
-        // The number is the ABI's: it changes only when programs have to be linked again.
-        println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libgcauth.so.0");
+        println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libgcauth.so.{}", soversion()?);
         // Threads may be inside when somebody calls dlclose.
         println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
         if std::env::var("CARGO_CFG_TARGET_ENV")? == "gnu" {
@@ -41,6 +40,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     Ok(())
+}
+
+/// The number in the name of the shared library, which Cargo.toml has.
+fn soversion() -> Result<u32, Box<dyn Error>> {
+    let manifest = std::fs::read_to_string("Cargo.toml")?;
+    let number = manifest.lines().find_map(|line| line.strip_prefix("soversion = "));
+    Ok(number.ok_or("Cargo.toml has no soversion")?.parse()?)
 }
 
 /// Gives the shared library an unwinder of its own. Some programs, Julia among them, export another one under the same

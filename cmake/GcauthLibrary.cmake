@@ -15,14 +15,12 @@ set(GCAUTH_CARGO_TARGET_DIR "${target_dir}" CACHE PATH "Where cargo builds")
 
 set(GCAUTH_RELEASE_DIR "${GCAUTH_CARGO_TARGET_DIR}/release")
 set(GCAUTH_LIBRARY_DIR "${PROJECT_BINARY_DIR}/lib")
-# As in build.rs: the ABI's number, not the version's.
-set(GCAUTH_SOVERSION 0)
+execute_process(COMMAND "${PROJECT_SOURCE_DIR}/scripts/about" soversion OUTPUT_VARIABLE GCAUTH_SOVERSION
+                OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
 set(GCAUTH_SHARED_FILE "${GCAUTH_LIBRARY_DIR}/libgcauth.so.${PROJECT_VERSION}")
 
-set(cargo_options --locked --release --target-dir "${GCAUTH_CARGO_TARGET_DIR}")
-# As in the Makefile: with the Rust library among the crate types, there would be no link-time optimisation.
-set(build_library "${GCAUTH_CARGO}" rustc ${cargo_options} --config profile.release.package.gcauth.opt-level=3
-                  -p gcauth --lib --crate-type cdylib,staticlib)
+set(build_library "${CMAKE_COMMAND}" -E env "CARGO=${GCAUTH_CARGO}" "${PROJECT_SOURCE_DIR}/scripts/build-library"
+                  --target-dir "${GCAUTH_CARGO_TARGET_DIR}")
 if(NOT GCAUTH_REDIS)
   list(APPEND build_library --no-default-features)
 endif()
@@ -30,7 +28,8 @@ endif()
 # library that is tested would not be the one that is installed.
 set(build_sandbox)
 if(GCAUTH_BUILD_TESTS)
-  set(build_sandbox COMMAND "${GCAUTH_CARGO}" build ${cargo_options} -p gcauth-sandbox)
+  set(build_sandbox COMMAND "${GCAUTH_CARGO}" build --locked --release --target-dir
+                            "${GCAUTH_CARGO_TARGET_DIR}" -p gcauth-sandbox)
 endif()
 
 # Cargo knows best what has changed, so it is asked at each build. The copy has the names that an installed library

@@ -1,4 +1,4 @@
-//! Tokens made by other implementations: openssl, PyJWT, joserfc.
+//! Tokens made by other implementations: openssl, PyJWT, joserfc; and those that jsonwebtoken verifies.
 //!
 //! The Python part runs with the interpreter that `GCAUTH_INTEROP_PYTHON` names, or else that of the virtual
 //! environment `interop-venv` in the target directory. Where it is missing, the test says so and passes, unless
@@ -45,6 +45,42 @@ fn openssl() {
         assert_eq!(payload.unwrap().as_json(), claims(), "{algorithm}");
     }
     std::fs::remove_dir_all(directory).unwrap();
+}
+
+/// Its cryptography is not ring's, so that a mistake of one shows.
+#[test]
+fn jsonwebtoken_says_the_same() {
+    use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+
+    for name in ALGORITHMS {
+        let algorithm: Algorithm = name.parse().unwrap();
+        let key = jwk(name);
+        let member = |member: &str| key[member].as_str().unwrap();
+        let theirs = match member("kty") {
+            "RSA" => DecodingKey::from_rsa_components(member("n"), member("e")),
+            "EC" => DecodingKey::from_ec_components(member("x"), member("y")),
+            _ => DecodingKey::from_ed_components(member("x")),
+        }
+        .unwrap();
+        let mut validation = Validation::new(algorithm);
+        validation.validate_exp = false;
+
+        let good = token(name);
+        let (rest, signature) = good.rsplit_once('.').unwrap();
+        let changed = |at: usize| {
+            let mut bytes = unb64(signature);
+            bytes[at] ^= 1;
+            format!("{rest}.{}", b64(bytes))
+        };
+        let other = token_of(name, header(name), "{}");
+        let swapped = format!("{rest}.{}", other.rsplit_once('.').unwrap().1);
+        let tokens = [(good.clone(), true), (changed(0), false), (changed(40), false), (swapped, false)];
+        for (token, holds) in tokens {
+            let by_them = jsonwebtoken::decode::<Value>(&token, &theirs, &validation);
+            assert_eq!(by_them.is_ok(), holds, "{name}: {by_them:?}");
+            assert_eq!(verify(&token, &key.to_string()).is_ok(), holds, "{name}");
+        }
+    }
 }
 
 /// The two numbers of a DER signature, each of the full length.

@@ -1,14 +1,15 @@
 //! Access tokens: reading and verifying them.
 //!
-//! A token goes from `jws` (its three parts and header) by way of `key` and `ring_provider` (its
-//! signature) to `claims` (what it says); `verify` keeps the order.
+//! A token goes from `jws` (its three parts and header) by way of `key` (what to verify with) and
+//! `signature` to `claims` (what it says); `verify` keeps the order.
 #![forbid(unsafe_code)]
 
+mod algorithm;
 mod claims;
 pub(crate) mod json;
 mod jws;
 mod key;
-mod ring_provider;
+mod signature;
 mod verify;
 
 pub use claims::{Payload, Times, times};

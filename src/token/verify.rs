@@ -1,10 +1,10 @@
 //! The gate: a payload comes out only when the signature, the claims' types and the times hold.
 #![forbid(unsafe_code)]
 
+use super::algorithm::Algorithm;
 use super::claims::{Payload, Times};
 use super::jws::Jws;
 use super::key::{KeyCache, KeySet};
-use super::ring_provider::PROVIDER;
 use crate::error::{Error, Result, Status};
 
 /// Verifies `token` with `keys` at `now_ms` (milliseconds since the Unix epoch). The first fault is reported, in this order:
@@ -41,18 +41,14 @@ pub fn kid(token: &str) -> Option<String> {
     Jws::parse(token).ok()?.header.kid
 }
 
-fn algorithm(jws: &Jws<'_>) -> Result<jsonwebtoken::Algorithm> {
+fn algorithm(jws: &Jws<'_>) -> Result<Algorithm> {
     jws.header.algorithm.map_err(|why| Error::new(Status::AlgorithmRefused, why))
 }
 
 fn check(jws: &Jws<'_>, keys: &KeySet, now_ms: i64, leeway_s: u64) -> Result<Payload> {
     let algorithm = algorithm(jws)?;
     let keys = keys.select(algorithm, jws.header.kid.as_deref())?;
-    let holds = keys.into_iter().any(|key| {
-        (PROVIDER.verifier_factory)(&algorithm, key)
-            .is_ok_and(|verifier| verifier.verify(jws.signing_input, &jws.signature).is_ok())
-    });
-    if !holds {
+    if !keys.into_iter().any(|key| key.holds(algorithm, jws.signing_input, &jws.signature)) {
         return Err(Error::new(
             Status::SignatureInvalid,
             "the token's signature does not hold: it was changed, or made with another key",

@@ -1,15 +1,15 @@
 //! Checks that a public key is sound: sizes, points on their curves, and keys known to be weak.
 #![forbid(unsafe_code)]
 
-use jsonwebtoken::DecodingKey;
 use ring::agreement::{self, EphemeralPrivateKey, UnparsedPublicKey};
 use ring::rand::SystemRandom;
 
 use super::ed25519 as edwards;
 use super::types::Kind;
+use crate::token::signature::VerifyingKey;
 
 /// What to verify with, or the fault of the key, as the end of a sentence.
-pub(super) type Material = Result<DecodingKey, &'static str>;
+pub(super) type Material = Result<VerifyingKey, &'static str>;
 
 pub(super) const OTHER_CURVE: &str = "is on a curve that is not supported (P-256, P-384 and Ed25519 are)";
 
@@ -38,7 +38,7 @@ pub(super) fn rsa(n: &[u8], e: &[u8]) -> Material {
     if is_roca(n) {
         return Err("is an RSA key with the ROCA weakness (CVE-2017-15361): have it replaced");
     }
-    Ok(DecodingKey::from_rsa_raw_components(n, e))
+    Ok(VerifyingKey::Rsa { n: n.to_vec(), e: e.to_vec() })
 }
 
 /// The odd primes up to 167, over which the ROCA fingerprint is defined for the shortest keys. The longer
@@ -86,15 +86,15 @@ pub(super) fn ec(kind: Kind, point: &[u8]) -> Material {
     if point.len() != 1 + 2 * coordinate_len(kind) {
         return Err("is a point of the wrong length");
     }
-    let algorithm = match kind {
-        Kind::P256 => &agreement::ECDH_P256,
-        _ => &agreement::ECDH_P384,
+    let (algorithm, key) = match kind {
+        Kind::P256 => (&agreement::ECDH_P256, VerifyingKey::P256(point.to_vec())),
+        _ => (&agreement::ECDH_P384, VerifyingKey::P384(point.to_vec())),
     };
     // ring shows its check of a point only through a key agreement: one with a key that is thrown away.
     EphemeralPrivateKey::generate(algorithm, &SystemRandom::new())
         .and_then(|key| agreement::agree_ephemeral(key, &UnparsedPublicKey::new(algorithm, point), |_| ()))
         .map_err(|_| "is not a point on its curve")?;
-    Ok(DecodingKey::from_ec_der(point))
+    Ok(key)
 }
 
 fn coordinate_len(kind: Kind) -> usize {
@@ -106,7 +106,7 @@ fn coordinate_len(kind: Kind) -> usize {
 
 /// An Ed25519 key in its encoding.
 pub(super) fn ed25519(key: &[u8]) -> Material {
-    let key = key.try_into().map_err(|_| "is an Ed25519 key that is not 32 bytes long")?;
+    let key: &[u8; 32] = key.try_into().map_err(|_| "is an Ed25519 key that is not 32 bytes long")?;
     edwards::check(key)?;
-    Ok(DecodingKey::from_ed_der(key))
+    Ok(VerifyingKey::Ed25519(*key))
 }

@@ -1,15 +1,10 @@
 //! Public keys in JSON: a JWK or a JWKS (RFC 7517).
-//!
-//! jsonwebtoken's own model overlooks private members and duplicates, so the members are read here.
 #![forbid(unsafe_code)]
-
-use std::str::FromStr;
-
-use jsonwebtoken::Algorithm;
 
 use super::types::{Key, KeyAlg, Kind};
 use super::{KeySet, check, invalid};
 use crate::error::{Error, Result};
+use crate::token::algorithm::Algorithm;
 use crate::token::json::{self, Fault, Object};
 use crate::token::jws::{decode_base64url, out_of_memory};
 
@@ -96,7 +91,7 @@ fn restrict(key: &mut Key, jwk: &Object<'_>) -> std::result::Result<(), &'static
     match jwk.get("alg").map(json::string) {
         None => {}
         Some(Some(alg)) => {
-            key.alg = Algorithm::from_str(&alg).map_or(KeyAlg::Other, KeyAlg::Only);
+            key.alg = Algorithm::named(&alg).map_or(KeyAlg::Other, KeyAlg::Only);
         }
         Some(None) => fault = Err("has an alg that is not a string"),
     }

@@ -11,10 +11,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use jsonwebtoken::{Algorithm, DecodingKey};
 
 use self::types::{Key, Kind};
+use super::algorithm::Algorithm;
 use super::jws::out_of_memory;
+use super::signature::VerifyingKey;
 use crate::error::{Error, Result, Status};
 
 /// The longest key text that is looked at, in bytes.
@@ -73,7 +74,7 @@ impl KeySet {
 
     /// The keys to try, never none: [`Status::AlgorithmRefused`] when the algorithm is not the key's,
     /// [`Status::KeyInvalid`] when there is no key or it can't be used.
-    pub(crate) fn select(&self, algorithm: Algorithm, kid: Option<&str>) -> Result<Vec<&DecodingKey>> {
+    pub(crate) fn select(&self, algorithm: Algorithm, kid: Option<&str>) -> Result<Vec<&VerifyingKey>> {
         let candidates: Vec<&Key> = match kid {
             Some(kid) if self.is_set => match self.find(kid) {
                 Some(key) => vec![key],

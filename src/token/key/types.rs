@@ -1,7 +1,8 @@
 //! A key as it was read: what it is, what it may be used for, and what to verify with.
 #![forbid(unsafe_code)]
 
-use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
+use crate::token::algorithm::{Algorithm, Family};
+use crate::token::signature::VerifyingKey;
 
 /// One key of a text, usable or not.
 pub(super) struct Key {
@@ -9,7 +10,7 @@ pub(super) struct Key {
     pub(super) kind: Kind,
     pub(super) alg: KeyAlg,
     /// What to verify with, or why this key can't be used.
-    pub(super) material: std::result::Result<DecodingKey, &'static str>,
+    pub(super) material: std::result::Result<VerifyingKey, &'static str>,
 }
 
 /// What a key is, as far as it decides which algorithms are possible.
@@ -42,12 +43,12 @@ impl Key {
     pub(super) fn fits(&self, algorithm: Algorithm) -> bool {
         let family = algorithm.family();
         let by_kind = match self.kind {
-            Kind::Rsa => family == AlgorithmFamily::Rsa,
+            Kind::Rsa => family == Family::Rsa,
             Kind::RsaPss => matches!(algorithm, Algorithm::PS256 | Algorithm::PS384 | Algorithm::PS512),
             Kind::P256 => algorithm == Algorithm::ES256,
             Kind::P384 => algorithm == Algorithm::ES384,
-            Kind::OtherEc => family == AlgorithmFamily::Ec,
-            Kind::Ed25519 | Kind::OtherOkp => family == AlgorithmFamily::Ed,
+            Kind::OtherEc => family == Family::Ec,
+            Kind::Ed25519 | Kind::OtherOkp => family == Family::Ed,
             Kind::Unknown => true,
         };
         by_kind

@@ -16,7 +16,6 @@ use crate::failpoint::reach;
 use crate::grant::no_token;
 use crate::log::{Journal, LogLevel};
 use crate::platform::{Platform, Received};
-use crate::random;
 use crate::record::{Author, Intent, Notes, Record, Refusal, Tokens, Version};
 use crate::schedule::Origin;
 use crate::store::{Commit, Expected, Store};
@@ -32,10 +31,6 @@ const EMPTY_STORE_PAUSE: Duration = Duration::from_secs(2);
 
 /// How long what one process was refused binds the others: a server that erred for a moment must not end a session.
 const REFUSAL_REST_MS: i64 = 60_000;
-/// How long to wait for the lock between two looks at the record.
-const WAIT_SLICE: Duration = Duration::from_millis(500);
-/// The same where each look is a connection of its own, and as much again at random: hosts must not keep in step.
-const WAIT_SLICE_REDIS: Duration = Duration::from_secs(1);
 /// How long to wait for what may come any moment.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
@@ -47,6 +42,10 @@ pub(crate) struct Renewal<'a> {
     pub(crate) drift: &'a Drift,
     pub(crate) journal: &'a Journal<'a>,
     pub(crate) timeout: Duration,
+    /// The end of the call.
+    pub(crate) deadline: Instant,
+    /// Whether the caller has a valid token: then the store has to be quick.
+    pub(crate) is_early: bool,
 }
 
 /// What is asked for.
@@ -93,7 +92,7 @@ impl Renewal<'_> {
                 return Err(obstacle());
             };
             // Most who come have only to look: the lock is for the one who renews.
-            if let Some(present) = self.store.load()? {
+            if let Some(present) = self.store.load(self.until())? {
                 if let Some(look) = self.look(&present, seen, wish)? {
                     return Ok(look);
                 }
@@ -109,12 +108,8 @@ impl Renewal<'_> {
             }
             let budget = wish.deadline.saturating_duration_since(now).min(LONGEST);
             // In slices, so that what the holder achieves is seen by all who wait, and not by one after the other.
-            let slice = match self.store.kind() {
-                "redis" => WAIT_SLICE_REDIS.mul_f64(1.0 + random::fraction()),
-                _ => WAIT_SLICE,
-            };
-            let wait_until = (!wish.is_early).then(|| latest.min(now + slice));
-            let Some(lock) = self.store.lock(budget + LOCK_MARGIN, wait_until)? else {
+            let wait_until = (!wish.is_early).then(|| latest.min(now + self.store.habits().lock_slice));
+            let Some(lock) = self.store.lock(budget + LOCK_MARGIN, wait_until, self.until())? else {
                 if wish.is_early {
                     return Ok(Renewed::Held);
                 }
@@ -125,7 +120,7 @@ impl Renewal<'_> {
             reach("locked");
             self.debug("the renewal lock is taken");
             let deadline = wish.deadline.min(self.clock.instant() + budget);
-            let present = self.store.load()?;
+            let present = self.store.load(self.until())?;
             if present.is_none() {
                 self.put_back(seen, Expected::Nothing)?;
                 is_doubtful = seen.version.generation > 0;
@@ -196,15 +191,15 @@ impl Renewal<'_> {
         login: impl FnOnce() -> Result<Received>,
     ) -> Result<Renewed> {
         let left = deadline.saturating_duration_since(self.clock.instant());
-        let Some(_lock) = self.store.lock(left.min(LONGEST) + LOCK_MARGIN, Some(deadline))? else {
+        let Some(_lock) = self.store.lock(left.min(LONGEST) + LOCK_MARGIN, Some(deadline), deadline)? else {
             return Err(held_too_long());
         };
-        let seen = self.store.load()?.map_or(Version { session, generation: 0 }, |record| record.version);
-        self.store.prepare()?;
+        let seen = self.store.load(self.until())?.map_or(Version { session, generation: 0 }, |record| record.version);
+        self.store.prepare(self.until())?;
         let Received { tokens, heard } = login()?;
         self.learn(Origin::Login, heard);
         let record = self.record(session, tokens, Origin::Login);
-        match self.store.commit(Expected::Anything, record.clone()) {
+        match self.store.commit(Expected::Anything, record.clone(), self.deadline) {
             Ok(Commit::Done(record) | Commit::Outdated(record)) => Ok(Renewed::Made(record)),
             Err(error) => Ok(Renewed::Unsaved { record: Box::new(record), seen, error }),
         }
@@ -212,7 +207,7 @@ impl Renewal<'_> {
 
     /// The record of a new session, or of none. Whatever was there is replaced.
     pub(crate) fn begin(&self, session: u64, tokens: Tokens) -> Result<Arc<Record>> {
-        match self.store.commit(Expected::Anything, self.record(session, tokens, Origin::Login))? {
+        match self.store.commit(Expected::Anything, self.record(session, tokens, Origin::Login), self.deadline)? {
             Commit::Done(record) | Commit::Outdated(record) => Ok(record),
         }
     }
@@ -232,8 +227,7 @@ impl Renewal<'_> {
         let intent = record.notes.intent.as_ref()?;
         let left_ms = intent.deadline_ms.saturating_sub(self.clock.now().wall_ms);
         let left = Duration::from_millis(u64::try_from(left_ms).ok().filter(|ms| *ms > 0)?);
-        // A flock is one machine's, where a process that has died is known to have.
-        let is_dead = self.store.lock_kind() == "flock" && intent.author.is_dead_here();
+        let is_dead = self.store.habits().shows_death && intent.author.is_dead_here();
         // A clock that was set must not make anybody wait for hours.
         let is_theirs = left <= LONGEST && intent.spends == fingerprint(record.tokens.refresh_token()?);
         (is_theirs && !is_dead).then(|| left.min(RETRY_PAUSE))
@@ -247,7 +241,7 @@ impl Renewal<'_> {
         }
         let mut back = seen.clone();
         back.notes.early_not_before_ms = back.notes.early_not_before_ms.max(early_after_doubt_ms(self.clock));
-        if let Commit::Done(_) = self.store.commit(expected, back)? {
+        if let Commit::Done(_) = self.store.commit(expected, back, self.until())? {
             let lost = || "the session store had lost the session; it has it again".to_owned();
             self.journal.tell(LogLevel::Warning, lost);
         }
@@ -265,6 +259,18 @@ impl Renewal<'_> {
                 ),
             });
         }
+    }
+
+    /// When the store's answer is needed: soon, if the caller has a valid token.
+    fn until(&self) -> Instant {
+        self.patience()()
+    }
+
+    /// The same for later.
+    fn patience(&self) -> impl Fn() -> Instant + use<> {
+        let patience = self.is_early.then(|| self.store.habits().early_patience);
+        let (clock, deadline) = (self.clock.clone(), self.deadline);
+        move || patience.map_or(deadline, |patience| deadline.min(clock.instant() + patience))
     }
 
     fn debug(&self, line: &str) {

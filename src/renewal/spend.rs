@@ -42,11 +42,11 @@ impl Renewal<'_> {
             author: Author::here(),
         };
         let noted = Notes { intent: Some(intent), ..present.notes.clone() };
-        if !self.store.note(present.version, &present.notes, &noted)? {
+        if !self.store.note(present.version, &present.notes, &noted, self.until())? {
             return Ok(None);
         }
-        if let Err(error) = self.store.prepare() {
-            let _ = self.store.note(present.version, &noted, &present.notes);
+        if let Err(error) = self.store.prepare(self.until()) {
+            let _ = self.store.note(present.version, &noted, &present.notes, self.until());
             return Err(error);
         }
         reach("intended");
@@ -82,7 +82,7 @@ impl Renewal<'_> {
     fn commit_with_patience(&self, seen: Version, record: &Record, deadline: Instant) -> Result<Commit> {
         let patience = deadline.min(self.clock.instant() + SHORTEST);
         loop {
-            let outcome = self.store.commit(Expected::Record(seen), record.clone());
+            let outcome = self.store.commit(Expected::Record(seen), record.clone(), self.deadline);
             if outcome.is_ok() || self.clock.instant() + RETRY_PAUSE >= patience {
                 return outcome;
             }
@@ -94,11 +94,14 @@ impl Renewal<'_> {
     /// come in time.
     fn last_look(&self, present: &Arc<Record>, lock: Arc<dyn Lock>, deadline: Instant) -> BeforeSend {
         let (store, clock, seen) = (self.store.clone(), self.clock.clone(), present.version);
+        let until = self.patience();
         let for_the_answer = ANSWER_TIME.min(self.timeout / 4);
         Arc::new(move || {
             reach("connected");
             // The lock last: a slow store eats its time.
-            let stands = store.load()?.is_some_and(|record| record.version == seen) && lock.is_held(SEND_MARGIN)?;
+            let until = until();
+            let stands =
+                store.load(until)?.is_some_and(|record| record.version == seen) && lock.is_held(SEND_MARGIN, until)?;
             if !stands {
                 return Err(lost());
             }
@@ -132,12 +135,12 @@ impl Renewal<'_> {
         let mut notes = Notes { intent, ..present.notes.clone() };
         if error.status() == Status::LockTimeout {
             // The last look found something else, before the first try or before the second.
-            self.store.note(present.version, &noted, &notes)?;
+            self.store.note(present.version, &noted, &notes, self.until())?;
             return Ok(None);
         }
         if error.status() == Status::Unauthorized {
             // Somebody may have been faster, and spent the token before us.
-            if let Ok(Some(newer)) = self.store.load()
+            if let Ok(Some(newer)) = self.store.load(self.until())
                 && newer.version != present.version
             {
                 return Ok(Some(Renewed::Adopted(newer)));
@@ -153,7 +156,7 @@ impl Renewal<'_> {
         }
         // If the store can't take the note, the intent stands a while longer, and costs somebody a try. If there is
         // another, somebody has taken over.
-        let _ = self.store.note(present.version, &noted, &notes);
+        let _ = self.store.note(present.version, &noted, &notes, self.until());
         Err(error)
     }
 }

@@ -205,7 +205,7 @@ impl Session {
         let mut is_doubtful = !wish.is_early && self.has_seeded.swap(false, Ordering::Relaxed);
         for round in [1, 2] {
             let rest_ms = |error: &Error| grant.schedule.early_pause_ms(error.retry_after());
-            grant = match self.renewal(wish.deadline, journal).run(
+            grant = match self.renewal(wish.deadline, wish.is_early, journal).run(
                 &grant.record,
                 wish,
                 std::mem::take(&mut is_doubtful),

@@ -262,7 +262,7 @@ impl Session {
             }
         };
         let held = self.current.load_full();
-        let began = self.renewal(deadline, journal).begin_session(deadline, random::number(), || {
+        let began = self.renewal(deadline, false, journal).begin_session(deadline, random::number(), || {
             self.platform.login(credentials, &held.record.tokens, deadline, journal)
         })?;
         self.is_read.store(true, Ordering::Release);
@@ -318,7 +318,7 @@ impl Session {
     /// Forgets the session, for all who share it.
     pub fn logout(&self) -> Result<()> {
         let journal = self.log.journal();
-        let tombstone = self.renewal(self.deadline(), &journal).begin(random::number(), Tokens::none())?;
+        let tombstone = self.renewal(self.deadline(), false, &journal).begin(random::number(), Tokens::none())?;
         journal.tell(LogLevel::Information, || "logged out".to_owned());
         self.unsaved.store(None);
         self.install(tombstone, &self.current.load_full());
@@ -344,20 +344,17 @@ impl Session {
         self.log.set(sink)
     }
 
-    fn renewal<'a>(&'a self, deadline: Instant, journal: &'a Journal) -> Renewal<'a> {
+    fn renewal<'a>(&'a self, deadline: Instant, is_early: bool, journal: &'a Journal) -> Renewal<'a> {
         Renewal {
             platform: &self.platform,
-            store: self.store_until(deadline),
+            store: self.store.clone(),
             clock: &self.clock,
             drift: &self.drift,
             journal,
             timeout: self.config.timeout,
+            deadline,
+            is_early,
         }
-    }
-
-    /// The store, for a call that ends then.
-    fn store_until(&self, deadline: Instant) -> Arc<dyn Store> {
-        self.store.until(deadline).unwrap_or_else(|| self.store.clone())
     }
 
     /// Whether `grant` is still the current one.

@@ -40,14 +40,14 @@ impl Session {
         if !self.store.is_shared() {
             return Ok(());
         }
-        let (grant, store) = (self.current.load_full(), self.store_until(deadline));
-        match store.load()? {
+        let grant = self.current.load_full();
+        match self.store.load(deadline)? {
             Some(record) => drop(self.install(record, &grant)),
             None if grant.record.version.generation == 0 && !grant.record.tokens.is_none() => {
                 let mut seed = Record::clone(&grant.record);
                 seed.version.generation = 1;
                 seed.notes.early_not_before_ms = early_after_doubt_ms(&self.clock);
-                match store.commit(Expected::Nothing, seed)? {
+                match self.store.commit(Expected::Nothing, seed, deadline)? {
                     Commit::Done(record) => {
                         self.install(record, &grant);
                         self.has_seeded.store(true, Ordering::Relaxed);
@@ -69,11 +69,11 @@ impl Session {
 
     /// Whether it is time to look into the store again; the next look is some time off then.
     pub(super) fn may_look(&self, now: Now) -> bool {
-        let pause_ms = match self.store.kind() {
-            "memory" => return true,
-            "redis" => 1000.0,
-            _ => 100.0,
-        };
+        let pause = self.store.habits().look_pause;
+        if pause.is_zero() {
+            return true;
+        }
+        let pause_ms = pause.as_millis() as f64;
         let due = self.look_again_ms.load(Ordering::Relaxed);
         let next = now.mono_ms.saturating_add((pause_ms * (1.0 + 0.5 * random::fraction())) as i64);
         now.mono_ms >= due
@@ -128,8 +128,7 @@ impl Session {
         if unsaved.process != ProcessMark::current() {
             return Ok(());
         }
-        let store = self.store_until(deadline);
-        let present = store.load()?;
+        let present = self.store.load(deadline)?;
         let ours = unsaved.record.version;
         let expected = match present.as_ref().map(|record| record.version) {
             None => Expected::Nothing,
@@ -141,7 +140,7 @@ impl Session {
             // Somebody else's record, or our own that was taken after all.
             Some(_) => Expected::Nothing,
         };
-        match store.commit(expected, Record::clone(&unsaved.record))? {
+        match self.store.commit(expected, Record::clone(&unsaved.record), deadline)? {
             Commit::Done(record) | Commit::Outdated(record) => {
                 self.unsaved.store(None);
                 journal.tell(LogLevel::Information, || "the store has taken the tokens".to_owned());

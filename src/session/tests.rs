@@ -15,7 +15,7 @@ use crate::clock::ManualClock;
 use crate::config::Surroundings;
 use crate::record::Intent;
 use crate::secret::SecretBytes;
-use crate::store::{Commit, Expected, Lock};
+use crate::store::{Commit, Expected, Habits, Lock};
 use crate::transport::{Answer, BeforeSend, Endpoint, Exchange, Failure as Lost};
 use crate::wiped_json::WipedJson;
 
@@ -71,7 +71,7 @@ impl Drop for TestLock {
 }
 
 impl Lock for TestLock {
-    fn is_held(&self, _rest: Duration) -> Result<bool> {
+    fn is_held(&self, _rest: Duration, _until: Instant) -> Result<bool> {
         Ok(true)
     }
 }
@@ -89,13 +89,22 @@ impl Store for TestStore {
         true
     }
 
-    fn load(&self) -> Result<Option<Arc<Record>>> {
+    fn habits(&self) -> Habits {
+        Habits {
+            look_pause: Duration::from_millis(100),
+            lock_slice: Duration::from_millis(500),
+            early_patience: Duration::from_secs(5),
+            shows_death: false,
+        }
+    }
+
+    fn load(&self, _until: Instant) -> Result<Option<Arc<Record>>> {
         std::thread::sleep(Duration::from_millis(self.0.load_takes_ms.load(SeqCst)));
         self.0.operate(&self.0.fails_to_load)?;
         Ok(self.0.record.lock().unwrap().clone().map(Arc::new))
     }
 
-    fn lock(&self, term: Duration, wait_until: Option<Instant>) -> Result<Option<Arc<dyn Lock>>> {
+    fn lock(&self, term: Duration, wait_until: Option<Instant>, _until: Instant) -> Result<Option<Arc<dyn Lock>>> {
         *self.0.term.lock().unwrap() = term;
         while self.0.is_locked.swap(true, SeqCst) {
             if wait_until.is_none_or(|until| Instant::now() >= until) {
@@ -106,17 +115,17 @@ impl Store for TestStore {
         Ok(Some(Arc::new(TestLock(self.0.clone()))))
     }
 
-    fn prepare(&self) -> Result<()> {
+    fn prepare(&self, _until: Instant) -> Result<()> {
         self.0.operate(&self.0.fails_to_prepare)
     }
 
-    fn note(&self, seen: Version, was: &Notes, notes: &Notes) -> Result<bool> {
+    fn note(&self, seen: Version, was: &Notes, notes: &Notes, _until: Instant) -> Result<bool> {
         let mut present = self.0.record.lock().unwrap();
         let present = present.as_mut().filter(|record| record.version == seen && record.notes == *was);
         Ok(present.map(|record| record.notes = notes.clone()).is_some())
     }
 
-    fn commit(&self, expected: Expected, mut next: Record) -> Result<Commit> {
+    fn commit(&self, expected: Expected, mut next: Record, _until: Instant) -> Result<Commit> {
         self.0.operate(&self.0.fails_to_commit)?;
         let mut present = self.0.record.lock().unwrap();
         match expected.next_generation(present.as_ref().map(|record| record.version), next.version.generation) {
@@ -473,7 +482,7 @@ fn a_slow_store_leaves_too_little_time_to_begin() {
     let deadline = Instant::now() + Duration::from_millis(4_200);
     let wish = Wish { project: None, is_early: false, is_explicit: true, deadline };
     let (grant, journal) = (session.current.load_full(), session.log.journal());
-    let error = session.renewal(deadline, &journal).run(&grant.record, wish, false, |_| 0).unwrap_err();
+    let error = session.renewal(deadline, false, &journal).run(&grant.record, wish, false, |_| 0).unwrap_err();
     assert_eq!(error.status(), Status::Timeout, "{error}");
     assert_eq!((sent(&requests), world.store.intent()), (vec![], None));
 }
@@ -489,7 +498,7 @@ fn a_request_is_not_sent_when_its_answer_could_not_come_in_time() {
     let deadline = Instant::now() + Duration::from_millis(4_200);
     let wish = Wish { project: None, is_early: false, is_explicit: true, deadline };
     let (grant, journal) = (session.current.load_full(), session.log.journal());
-    let error = session.renewal(deadline, &journal).run(&grant.record, wish, false, |_| 0).unwrap_err();
+    let error = session.renewal(deadline, false, &journal).run(&grant.record, wish, false, |_| 0).unwrap_err();
     assert_eq!(error.status(), Status::Timeout, "{error}");
     assert_eq!((sent(&requests), world.store.intent()), (vec![], None));
 }

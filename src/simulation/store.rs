@@ -10,7 +10,7 @@ use super::{HostClock, Inner, LockKind, World};
 use crate::clock::Now;
 use crate::error::{Error, Result, Status};
 use crate::record::{Notes, Record, Version};
-use crate::store::{Commit, Expected, Lock, Store};
+use crate::store::{Commit, Expected, Habits, Lock, Store};
 
 /// What is wrong on purpose, to see that it is noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,7 +176,20 @@ impl Store for SharedStore {
         true
     }
 
-    fn load(&self) -> Result<Option<Arc<Record>>> {
+    fn habits(&self) -> Habits {
+        let plan = &self.world.lock().plan;
+        let pause = Duration::from_millis(if plan.kind == "redis" { 1000 } else { 100 });
+        let fraction = if plan.kind == "redis" { crate::random::fraction() } else { 0.0 };
+        let slice = Duration::from_millis(if plan.kind == "redis" { 1000 } else { 500 });
+        Habits {
+            look_pause: pause,
+            lock_slice: slice.mul_f64(1.0 + fraction),
+            early_patience: Duration::from_secs(5),
+            shows_death: plan.lock == LockKind::Flock,
+        }
+    }
+
+    fn load(&self, _until: Instant) -> Result<Option<Arc<Record>>> {
         if let Some(blind) = self.blind.seen() {
             return Ok(Some(blind));
         }
@@ -197,7 +210,7 @@ impl Store for SharedStore {
         Ok(found)
     }
 
-    fn lock(&self, term: Duration, wait_until: Option<Instant>) -> Result<Option<Arc<dyn Lock>>> {
+    fn lock(&self, term: Duration, wait_until: Option<Instant>, _until: Instant) -> Result<Option<Arc<dyn Lock>>> {
         self.blind.end();
         let slot = self.slot;
         let term_ms = i64::try_from(term.as_millis()).unwrap_or(i64::MAX / 4);
@@ -246,7 +259,7 @@ impl Store for SharedStore {
         }
     }
 
-    fn prepare(&self) -> Result<()> {
+    fn prepare(&self, _until: Instant) -> Result<()> {
         if self.is_mutated(Mutation::NoLastLook) {
             // From here to the answer the procedure sees what it saw.
             self.blind.begin();
@@ -254,7 +267,7 @@ impl Store for SharedStore {
         Ok(())
     }
 
-    fn note(&self, seen: Version, was: &Notes, notes: &Notes) -> Result<bool> {
+    fn note(&self, seen: Version, was: &Notes, notes: &Notes, _until: Instant) -> Result<bool> {
         self.blind.end();
         let slot = self.slot;
         self.work(
@@ -276,7 +289,7 @@ impl Store for SharedStore {
         )
     }
 
-    fn commit(&self, expected: Expected, mut next: Record) -> Result<Commit> {
+    fn commit(&self, expected: Expected, mut next: Record, _until: Instant) -> Result<Commit> {
         self.blind.end();
         let slot = self.slot;
         let done = self.work(
@@ -361,7 +374,7 @@ impl SharedLock {
 }
 
 impl Lock for SharedLock {
-    fn is_held(&self, rest: Duration) -> Result<bool> {
+    fn is_held(&self, rest: Duration, _until: Instant) -> Result<bool> {
         if self.store().is_mutated(Mutation::NoLastLook) {
             return Ok(true);
         }

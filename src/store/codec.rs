@@ -193,6 +193,11 @@ pub(super) mod tests {
         }
     }
 
+    /// The end of a call that has time.
+    pub(in crate::store) fn later() -> std::time::Instant {
+        std::time::Instant::now() + std::time::Duration::from_secs(60)
+    }
+
     pub(in crate::store) fn record(session: u64, generation: u64) -> Record {
         Record {
             version: Version { session, generation },

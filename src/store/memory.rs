@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
-use super::{Commit, Expected, Lock, Store};
+use super::{Commit, Expected, Habits, Lock, Store};
 use crate::error::Result;
 use crate::record::{Notes, Record, Version};
 
@@ -49,19 +49,29 @@ impl Store for MemoryStore {
         false
     }
 
-    fn load(&self) -> Result<Option<Arc<Record>>> {
+    fn habits(&self) -> Habits {
+        // Nobody waits for it.
+        Habits {
+            look_pause: Duration::ZERO,
+            lock_slice: Duration::ZERO,
+            early_patience: Duration::ZERO,
+            shows_death: false,
+        }
+    }
+
+    fn load(&self, _until: Instant) -> Result<Option<Arc<Record>>> {
         Ok(Some(self.record.load_full()))
     }
 
-    fn lock(&self, _term: Duration, _wait_until: Option<Instant>) -> Result<Option<Arc<dyn Lock>>> {
+    fn lock(&self, _term: Duration, _wait_until: Option<Instant>, _until: Instant) -> Result<Option<Arc<dyn Lock>>> {
         Ok(Some(Arc::new(NoLock)))
     }
 
-    fn prepare(&self) -> Result<()> {
+    fn prepare(&self, _until: Instant) -> Result<()> {
         Ok(())
     }
 
-    fn note(&self, seen: Version, was: &Notes, notes: &Notes) -> Result<bool> {
+    fn note(&self, seen: Version, was: &Notes, notes: &Notes, _until: Instant) -> Result<bool> {
         let next = |present: &Record| {
             let is_seen = present.version == seen && present.notes == *was;
             is_seen.then(|| Record { notes: notes.clone(), ..present.clone() })
@@ -69,7 +79,7 @@ impl Store for MemoryStore {
         Ok(self.replace(next).1)
     }
 
-    fn commit(&self, expected: Expected, next: Record) -> Result<Commit> {
+    fn commit(&self, expected: Expected, next: Record, _until: Instant) -> Result<Commit> {
         let numbered = |present: &Record| {
             let generation = expected.next_generation(Some(present.version), next.version.generation)?;
             let mut next = next.clone();
@@ -93,24 +103,28 @@ impl fmt::Debug for MemoryStore {
 struct NoLock;
 
 impl Lock for NoLock {
-    fn is_held(&self, _rest: Duration) -> Result<bool> {
+    fn is_held(&self, _rest: Duration, _until: Instant) -> Result<bool> {
         Ok(true)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::codec::tests::record;
+    use super::super::codec::tests::{later, record};
     use super::*;
 
     #[test]
     fn a_commit_on_what_was_not_seen_is_outdated() {
         let store = MemoryStore::new(record(1, 0));
         let seen = Expected::Record(record(1, 0).version);
-        assert!(matches!(store.commit(seen, record(1, 0)).unwrap(), Commit::Done(r) if r.version.generation == 1));
-        assert!(matches!(store.commit(seen, record(1, 0)).unwrap(), Commit::Outdated(r) if r.version.generation == 1));
-        assert!(matches!(store.commit(Expected::Nothing, record(1, 0)).unwrap(), Commit::Outdated(_)));
-        let done = store.commit(Expected::Anything, record(2, 0)).unwrap();
+        assert!(
+            matches!(store.commit(seen, record(1, 0), later()).unwrap(), Commit::Done(r) if r.version.generation == 1)
+        );
+        assert!(
+            matches!(store.commit(seen, record(1, 0), later()).unwrap(), Commit::Outdated(r) if r.version.generation == 1)
+        );
+        assert!(matches!(store.commit(Expected::Nothing, record(1, 0), later()).unwrap(), Commit::Outdated(_)));
+        let done = store.commit(Expected::Anything, record(2, 0), later()).unwrap();
         assert!(matches!(done, Commit::Done(r) if r.version.generation == 2));
     }
 
@@ -118,10 +132,10 @@ mod tests {
     fn notes_are_for_the_record_that_was_seen() {
         let store = MemoryStore::new(record(1, 5));
         let notes = Notes { early_not_before_ms: 9, ..Notes::default() };
-        assert!(!store.note(record(1, 4).version, &Notes::default(), &notes).unwrap());
-        assert!(store.note(record(1, 5).version, &Notes::default(), &notes).unwrap());
-        assert!(!store.note(record(1, 5).version, &Notes::default(), &Notes::default()).unwrap());
-        assert_eq!(store.load().unwrap().unwrap().notes, notes);
+        assert!(!store.note(record(1, 4).version, &Notes::default(), &notes, later()).unwrap());
+        assert!(store.note(record(1, 5).version, &Notes::default(), &notes, later()).unwrap());
+        assert!(!store.note(record(1, 5).version, &Notes::default(), &Notes::default(), later()).unwrap());
+        assert_eq!(store.load(later()).unwrap().unwrap().notes, notes);
     }
 
     #[test]
@@ -131,11 +145,11 @@ mod tests {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for _ in 0..200 {
-                        store.commit(Expected::Anything, record(1, 0)).unwrap();
+                        store.commit(Expected::Anything, record(1, 0), later()).unwrap();
                     }
                 });
             }
         });
-        assert_eq!(store.load().unwrap().unwrap().version.generation, 1600);
+        assert_eq!(store.load(later()).unwrap().unwrap().version.generation, 1600);
     }
 }

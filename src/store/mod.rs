@@ -23,6 +23,7 @@ pub(crate) use redis::{RedisStore, RedisUrl};
 /// Keeps the one current record of a session.
 ///
 /// A store that can't do its work gives `Status::Store`; that is never to be taken for a lock that somebody holds.
+/// `until` is when the caller needs an answer, and work that may take long ends about then.
 pub(crate) trait Store: Send + Sync + fmt::Debug {
     /// `memory`, `file` or `redis`.
     fn kind(&self) -> &'static str;
@@ -33,35 +34,47 @@ pub(crate) trait Store: Send + Sync + fmt::Debug {
     /// Whether other processes, forked children among them, see the same record.
     fn is_shared(&self) -> bool;
 
-    /// The same store for a call that ends at `deadline`, where its work would not end soon by itself.
-    fn until(&self, _deadline: Instant) -> Option<Arc<dyn Store>> {
-        None
-    }
+    /// What those who use it have to know of it.
+    fn habits(&self) -> Habits;
 
     /// The current record; None while nothing was ever stored.
-    fn load(&self) -> Result<Option<Arc<Record>>>;
+    fn load(&self, until: Instant) -> Result<Option<Arc<Record>>>;
 
     /// Takes the renewal lock, for `term` where locks expire. None: somebody else holds it, still at `wait_until`, or
     /// now, if that is not given.
-    fn lock(&self, term: Duration, wait_until: Option<Instant>) -> Result<Option<Arc<dyn Lock>>>;
+    fn lock(&self, term: Duration, wait_until: Option<Instant>, until: Instant) -> Result<Option<Arc<dyn Lock>>>;
 
-    /// Does ahead what `commit` needs and what can fail for want of space; for the thread that took the lock.
-    fn prepare(&self) -> Result<()>;
+    /// Preallocates space for `commit`, so that a full disk is reported before the refresh token is spent; for the
+    /// thread that took the lock.
+    fn prepare(&self, until: Instant) -> Result<()>;
 
     /// Replaces the notes of the current record, durably, if it is still `seen` and its notes `was`; otherwise does
     /// nothing, and says false.
-    fn note(&self, seen: Version, was: &Notes, notes: &Notes) -> Result<bool>;
+    fn note(&self, seen: Version, was: &Notes, notes: &Notes, until: Instant) -> Result<bool>;
 
     /// Makes `next` the current record, durably, if what is there is as `expected`. Its generation becomes the one after
     /// the present record's, or its own, whichever is higher. Needs no lock: whoever has an answer of the server has to
     /// keep it.
-    fn commit(&self, expected: Expected, next: Record) -> Result<Commit>;
+    fn commit(&self, expected: Expected, next: Record, until: Instant) -> Result<Commit>;
+}
+
+/// How a store differs from others for those who use it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Habits {
+    /// The least time between two looks of one process into it.
+    pub(crate) look_pause: Duration,
+    /// How long to wait for the lock between two looks at the record.
+    pub(crate) lock_slice: Duration,
+    /// How long a call that has a valid token waits for one piece of work.
+    pub(crate) early_patience: Duration,
+    /// Whether all who share it are on one machine, where a process that has died is known to have.
+    pub(crate) shows_death: bool,
 }
 
 /// The renewal lock of a store; given back when dropped, if it is still ours.
 pub(crate) trait Lock: Send + Sync {
     /// Whether it is still ours, for `rest` more at least.
-    fn is_held(&self, rest: Duration) -> Result<bool>;
+    fn is_held(&self, rest: Duration, until: Instant) -> Result<bool>;
 }
 
 /// What has to be there for a commit.

@@ -389,7 +389,7 @@ impl Leased {
             leased: Leased::new(self.base.clone()),
         };
         // Whether the record is still the one that the lease is for, and nobody has a later one.
-        Ok(lease.is_held(Duration::ZERO)?.then_some(lease))
+        Ok(lease.stands(Duration::ZERO)?.then_some(lease))
     }
 
     fn list(&self) -> Result<Listing> {
@@ -472,7 +472,14 @@ impl Lease {
 }
 
 impl Lock for Lease {
-    fn is_held(&self, rest: Duration) -> Result<bool> {
+    fn is_held(&self, rest: Duration, _until: Instant) -> Result<bool> {
+        self.stands(rest)
+    }
+}
+
+impl Lease {
+    /// Whether it is ours, and the last one of the present record.
+    fn stands(&self, rest: Duration) -> Result<bool> {
         if !self.is_of_this_process() {
             return Ok(false);
         }

@@ -37,7 +37,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 
-use super::{Codec, Commit, Expected, Lock, Store};
+use super::{Codec, Commit, Expected, Habits, Lock, Store};
 use crate::error::{Error, Result};
 use crate::fork::ProcessMark;
 use crate::record::{Notes, Record, Version};
@@ -49,6 +49,12 @@ use single::Single;
 
 /// Says how the store is locked, for all who come.
 const METHOD: &str = ".method";
+/// A look costs a few system calls.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
+/// In slices, so that what the holder achieves is seen by all who wait, and not by one after the other.
+const LOCK_SLICE: Duration = Duration::from_millis(500);
+/// For a write of somebody else's to end, if not for one who was stopped at it.
+const EARLY_PATIENCE: Duration = Duration::from_millis(250);
 /// What is reserved for a record at least.
 const LEAST_RESERVED: usize = 64 << 10;
 
@@ -213,6 +219,19 @@ impl FileStore {
         Err(self.base.unsteady())
     }
 
+    /// The current record.
+    fn present(&self) -> Result<Option<Arc<Record>>> {
+        let method = match self.method_if_made()? {
+            None if self.has_remains()? => Some(self.make()?),
+            method => method,
+        };
+        match method {
+            None => Ok(None),
+            Some(Method::Flock) => self.single.load(),
+            Some(Method::Lease) => self.leased.load(),
+        }
+    }
+
     /// Whether something lies where a record would: a store that has lost its method is not an empty one.
     fn has_remains(&self) -> Result<bool> {
         let directory = &self.base.directory;
@@ -259,19 +278,20 @@ impl Store for FileStore {
         true
     }
 
-    fn load(&self) -> Result<Option<Arc<Record>>> {
-        let method = match self.method_if_made()? {
-            None if self.has_remains()? => Some(self.make()?),
-            method => method,
-        };
-        match method {
-            None => Ok(None),
-            Some(Method::Flock) => self.single.load(),
-            Some(Method::Lease) => self.leased.load(),
+    fn habits(&self) -> Habits {
+        Habits {
+            look_pause: LOOK_PAUSE,
+            lock_slice: LOCK_SLICE,
+            early_patience: EARLY_PATIENCE,
+            shows_death: self.lock_kind() == Method::Flock.name(),
         }
     }
 
-    fn lock(&self, term: Duration, wait_until: Option<Instant>) -> Result<Option<Arc<dyn Lock>>> {
+    fn load(&self, _until: Instant) -> Result<Option<Arc<Record>>> {
+        self.present()
+    }
+
+    fn lock(&self, term: Duration, wait_until: Option<Instant>, _until: Instant) -> Result<Option<Arc<dyn Lock>>> {
         // Somebody may have removed the store, and made another.
         self.method.store(0, Ordering::Relaxed);
         match self.method()? {
@@ -280,11 +300,11 @@ impl Store for FileStore {
         }
     }
 
-    fn prepare(&self) -> Result<()> {
+    fn prepare(&self, _until: Instant) -> Result<()> {
         let Some(held) = self.base.held() else {
             return Ok(());
         };
-        let present = self.load()?;
+        let present = self.present()?;
         let size = present.map(|record| self.base.codec.write(&record)).transpose()?;
         let size = size.map_or(0, |text| text.expose().len()).saturating_mul(2).max(LEAST_RESERVED);
         self.base.directory.reserve(held.reserved.clone(), size)?.keep();
@@ -292,17 +312,17 @@ impl Store for FileStore {
         Ok(())
     }
 
-    fn note(&self, seen: Version, was: &Notes, notes: &Notes) -> Result<bool> {
+    fn note(&self, seen: Version, was: &Notes, notes: &Notes, until: Instant) -> Result<bool> {
         match self.method_if_made()? {
             None => Ok(false),
-            Some(Method::Flock) => self.single.note(seen, was, notes),
+            Some(Method::Flock) => self.single.note(seen, was, notes, until),
             Some(Method::Lease) => self.leased.note(seen, was, notes),
         }
     }
 
-    fn commit(&self, expected: Expected, next: Record) -> Result<Commit> {
+    fn commit(&self, expected: Expected, next: Record, until: Instant) -> Result<Commit> {
         match self.method()? {
-            Method::Flock => self.single.commit(expected, next),
+            Method::Flock => self.single.commit(expected, next, until),
             Method::Lease => self.leased.commit(expected, next),
         }
     }

@@ -49,8 +49,8 @@ impl Single {
         Ok(Some(Arc::new(SingleLock { flock, held, base: self.base.clone() })))
     }
 
-    pub(super) fn note(&self, seen: Version, was: &Notes, notes: &Notes) -> Result<bool> {
-        let _writing = self.writing()?;
+    pub(super) fn note(&self, seen: Version, was: &Notes, notes: &Notes, until: Instant) -> Result<bool> {
+        let _writing = self.writing(until)?;
         let Some(present) = self.load()?.filter(|present| present.version == seen && present.notes == *was) else {
             return Ok(false);
         };
@@ -61,8 +61,8 @@ impl Single {
         Ok(true)
     }
 
-    pub(super) fn commit(&self, expected: Expected, mut next: Record) -> Result<Commit> {
-        let _writing = self.writing()?;
+    pub(super) fn commit(&self, expected: Expected, mut next: Record, until: Instant) -> Result<Commit> {
+        let _writing = self.writing(until)?;
         let present = self.load()?;
         let version = present.as_ref().map(|present| present.version);
         match (expected.next_generation(version, next.version.generation), present) {
@@ -93,13 +93,14 @@ impl Single {
     }
 
     /// The lock of those who change the record.
-    fn writing(&self) -> Result<Flock> {
-        let wait_until = Instant::now().checked_add(WRITE_WAIT);
-        Flock::take(&self.base.directory, WRITE, wait_until, WRITE_PAUSE)?.ok_or_else(|| {
+    fn writing(&self, until: Instant) -> Result<Flock> {
+        let began = Instant::now();
+        let wait_until = began.checked_add(WRITE_WAIT).map_or(until, |longest| longest.min(until));
+        Flock::take(&self.base.directory, WRITE, Some(wait_until), WRITE_PAUSE)?.ok_or_else(|| {
             store_error(format!(
-                "somebody has been writing to the session store {} for {} s; look for a stopped process that has {} open",
+                "somebody has been writing to the session store {} for {} ms; look for a stopped process that has {} open",
                 self.base.path().display(),
-                WRITE_WAIT.as_secs(),
+                began.elapsed().as_millis(),
                 self.base.directory.file(WRITE).display()
             ))
             // It goes on, or it dies and sets the lock free.
@@ -115,7 +116,7 @@ struct SingleLock {
 }
 
 impl Lock for SingleLock {
-    fn is_held(&self, _rest: Duration) -> Result<bool> {
+    fn is_held(&self, _rest: Duration, _until: Instant) -> Result<bool> {
         self.flock.is_held(&self.base.directory)
     }
 }

@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, kill, raise};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use super::super::codec::tests::{codec, record};
+use super::super::codec::tests::{codec, later, record};
 use super::directory::Moment;
 use super::directory::tests::{left, meet};
 use super::flock::Flock;
@@ -87,7 +87,7 @@ fn names(suffixes: &[&str]) -> BTreeSet<String> {
 }
 
 fn lock(store: &FileStore) -> Arc<dyn Lock> {
-    store.lock(LONG, soon()).unwrap().expect("nobody holds the lock")
+    store.lock(LONG, soon(), later()).unwrap().expect("nobody holds the lock")
 }
 
 fn soon() -> Option<Instant> {
@@ -95,7 +95,7 @@ fn soon() -> Option<Instant> {
 }
 
 fn version(store: &FileStore) -> Version {
-    store.load().unwrap().unwrap().version
+    store.load(later()).unwrap().unwrap().version
 }
 
 fn is_done(commit: &Commit) -> bool {
@@ -121,8 +121,8 @@ fn nothing_is_touched_before_the_first_use() {
         let place = Place::new();
         let store = place.store(choice);
         assert_eq!((store.kind(), store.lock_kind(), store.is_shared()), ("file", choice_name(choice), true));
-        assert!(store.load().unwrap().is_none());
-        assert!(!store.note(record(1, 1).version, &Notes::default(), &Notes::default()).unwrap());
+        assert!(store.load(later()).unwrap().is_none());
+        assert!(!store.note(record(1, 1).version, &Notes::default(), &Notes::default(), later()).unwrap());
         assert!(place.suffixes().is_empty());
     }
 }
@@ -132,19 +132,21 @@ fn a_commit_on_what_was_not_seen_is_outdated() {
     for choice in BOTH {
         let place = Place::new();
         let (store, other) = (place.store(choice), place.store(LockChoice::Auto));
-        assert!(is_done(&store.commit(Expected::Nothing, record(1, 0)).unwrap()));
+        assert!(is_done(&store.commit(Expected::Nothing, record(1, 0), later()).unwrap()));
         let seen = Expected::Record(record(1, 0).version);
-        assert!(matches!(other.commit(seen, record(1, 0)).unwrap(), Commit::Done(r) if r.version.generation == 1));
+        assert!(
+            matches!(other.commit(seen, record(1, 0), later()).unwrap(), Commit::Done(r) if r.version.generation == 1)
+        );
         for _ in 0..2 {
-            let outdated = store.commit(seen, record(1, 0)).unwrap();
+            let outdated = store.commit(seen, record(1, 0), later()).unwrap();
             assert!(matches!(outdated, Commit::Outdated(r) if r.version.generation == 1));
         }
-        assert!(matches!(store.commit(Expected::Nothing, record(1, 0)).unwrap(), Commit::Outdated(_)));
+        assert!(matches!(store.commit(Expected::Nothing, record(1, 0), later()).unwrap(), Commit::Outdated(_)));
         let wrong_session = Expected::Record(record(2, 1).version);
-        assert!(matches!(store.commit(wrong_session, record(2, 1)).unwrap(), Commit::Outdated(_)));
-        let done = store.commit(Expected::Anything, record(2, 0)).unwrap();
+        assert!(matches!(store.commit(wrong_session, record(2, 1), later()).unwrap(), Commit::Outdated(_)));
+        let done = store.commit(Expected::Anything, record(2, 0), later()).unwrap();
         assert!(matches!(done, Commit::Done(r) if r.version == Version { session: 2, generation: 2 }));
-        let seen = other.load().unwrap().unwrap();
+        let seen = other.load(later()).unwrap().unwrap();
         assert_eq!(seen.version, Version { session: 2, generation: 2 });
         assert_eq!(seen.tokens.token(), Some("access"));
         assert_eq!(seen.tokens.refresh_token(), Some("refresh"));
@@ -156,11 +158,13 @@ fn a_record_that_is_gone_can_not_be_continued_but_begun() {
     for choice in BOTH {
         let place = Place::new();
         let store = place.store(choice);
-        assert!(refusal(store.commit(Expected::Record(record(1, 5).version), record(1, 5))).contains("is gone"));
-        assert!(store.load().unwrap().is_none());
+        assert!(
+            refusal(store.commit(Expected::Record(record(1, 5).version), record(1, 5), later())).contains("is gone")
+        );
+        assert!(store.load(later()).unwrap().is_none());
         // A high generation comes back as it was, and the next follow.
         for generation in [57, 58, 59] {
-            let done = store.commit(Expected::Anything, record(1, 57)).unwrap();
+            let done = store.commit(Expected::Anything, record(1, 57), later()).unwrap();
             assert!(matches!(done, Commit::Done(r) if r.version.generation == generation));
             assert_eq!(version(&store).generation, generation);
             assert_eq!(version(&place.store(LockChoice::Auto)).generation, generation);
@@ -173,25 +177,25 @@ fn notes_are_for_the_record_that_was_seen() {
     for choice in BOTH {
         let place = Place::new();
         let (store, other) = (place.store(choice), place.store(choice));
-        store.commit(Expected::Nothing, record(1, 5)).unwrap();
-        assert!(!store.note(record(1, 4).version, &Notes::default(), &intent("a")).unwrap());
-        assert!(!store.note(record(2, 5).version, &Notes::default(), &intent("a")).unwrap());
-        assert_eq!(other.load().unwrap().unwrap().notes, Notes::default());
+        store.commit(Expected::Nothing, record(1, 5), later()).unwrap();
+        assert!(!store.note(record(1, 4).version, &Notes::default(), &intent("a"), later()).unwrap());
+        assert!(!store.note(record(2, 5).version, &Notes::default(), &intent("a"), later()).unwrap());
+        assert_eq!(other.load(later()).unwrap().unwrap().notes, Notes::default());
         let mut was = Notes::default();
         for notes in [intent("a"), Notes::default(), intent("b"), intent("c"), Notes::default()] {
             // Who comes late must not erase what somebody else noted.
-            assert!(!store.note(record(1, 5).version, &intent("x"), &notes).unwrap());
-            assert!(store.note(record(1, 5).version, &was, &notes).unwrap());
+            assert!(!store.note(record(1, 5).version, &intent("x"), &notes, later()).unwrap());
+            assert!(store.note(record(1, 5).version, &was, &notes, later()).unwrap());
             was = notes.clone();
-            assert_eq!(other.load().unwrap().unwrap().notes, notes);
-            assert_eq!(store.load().unwrap().unwrap().notes, notes);
-            assert_eq!(place.store(choice).load().unwrap().unwrap().notes, notes);
+            assert_eq!(other.load(later()).unwrap().unwrap().notes, notes);
+            assert_eq!(store.load(later()).unwrap().unwrap().notes, notes);
+            assert_eq!(place.store(choice).load(later()).unwrap().unwrap().notes, notes);
         }
-        store.note(record(1, 5).version, &Notes::default(), &intent("d")).unwrap();
+        store.note(record(1, 5).version, &Notes::default(), &intent("d"), later()).unwrap();
         let seen = Expected::Record(record(1, 5).version);
-        assert!(is_done(&other.commit(seen, Record { notes: intent("e"), ..record(1, 5) }).unwrap()));
-        assert_eq!(store.load().unwrap().unwrap().notes, intent("e"));
-        assert!(!store.note(record(1, 5).version, &Notes::default(), &intent("f")).unwrap());
+        assert!(is_done(&other.commit(seen, Record { notes: intent("e"), ..record(1, 5) }, later()).unwrap()));
+        assert_eq!(store.load(later()).unwrap().unwrap().notes, intent("e"));
+        assert!(!store.note(record(1, 5).version, &Notes::default(), &intent("f"), later()).unwrap());
     }
 }
 
@@ -199,19 +203,22 @@ fn notes_are_for_the_record_that_was_seen() {
 fn what_is_stale_is_read_again() {
     let place = Place::new();
     let (store, other) = (place.store(LockChoice::Lease), place.store(LockChoice::Lease));
-    store.commit(Expected::Nothing, record(1, 0)).unwrap();
-    store.load().unwrap();
-    other.commit(Expected::Anything, record(1, 0)).unwrap();
+    store.commit(Expected::Nothing, record(1, 0), later()).unwrap();
+    store.load(later()).unwrap();
+    other.commit(Expected::Anything, record(1, 0), later()).unwrap();
     for (moment, errno) in [(Moment::Open, Errno::ESTALE), (Moment::Open, Errno::ENOENT), (Moment::List, Errno::ESTALE)]
     {
         let fresh = place.store(LockChoice::Lease);
         fresh.method().unwrap();
         for store in [&fresh, &store] {
             meet(moment, errno, 1);
-            assert_eq!(store.load().map(|seen| seen.unwrap().version.generation), Ok(1), "{moment:?}");
+            assert_eq!(store.load(later()).map(|seen| seen.unwrap().version.generation), Ok(1), "{moment:?}");
         }
         meet(moment, errno, 1);
-        assert!(is_done(&store.commit(Expected::Record(record(1, 1).version), record(1, 1)).unwrap()), "{moment:?}");
+        assert!(
+            is_done(&store.commit(Expected::Record(record(1, 1).version), record(1, 1), later()).unwrap()),
+            "{moment:?}"
+        );
         assert_eq!(left(), 0);
         fs::remove_file(place.file(".g2")).unwrap();
     }
@@ -220,7 +227,7 @@ fn what_is_stale_is_read_again() {
     // A directory that stays stale is an error that may pass.
     meet(Moment::List, Errno::ESTALE, 2);
     let fresh = place.store(LockChoice::Lease);
-    let error = fresh.load().unwrap_err();
+    let error = fresh.load(later()).unwrap_err();
     assert_eq!((error.status(), error.is_retryable(), left()), (Status::Store, true, 0), "{error}");
 }
 
@@ -231,13 +238,13 @@ fn one_at_a_time_has_the_lock() {
         let (store, other) = (place.store(choice), place.store(choice));
         for generation in 0..3 {
             let held = lock(&store);
-            assert!(held.is_held(Duration::from_secs(1)).unwrap());
-            assert!(other.lock(LONG, None).unwrap().is_none());
+            assert!(held.is_held(Duration::from_secs(1), later()).unwrap());
+            assert!(other.lock(LONG, None, later()).unwrap().is_none());
             let short = Instant::now().checked_add(Duration::from_millis(60));
-            assert!(store.lock(LONG, short).unwrap().is_none());
+            assert!(store.lock(LONG, short, later()).unwrap().is_none());
             drop(held);
             let held = lock(&other);
-            store.commit(Expected::Anything, record(1, generation)).unwrap();
+            store.commit(Expected::Anything, record(1, generation), later()).unwrap();
             drop(held);
         }
     }
@@ -267,7 +274,8 @@ fn of_many_beginners_one_is_first() {
             for session in 1..=8 {
                 let (place, firsts) = (&place, &firsts);
                 scope.spawn(move || {
-                    let done = place.store(choice).commit(Expected::Nothing, record(session, session % 3)).unwrap();
+                    let done =
+                        place.store(choice).commit(Expected::Nothing, record(session, session % 3), later()).unwrap();
                     firsts.fetch_add(usize::from(is_done(&done)), Ordering::SeqCst);
                 });
             }
@@ -290,8 +298,9 @@ fn no_commit_of_many_threads_is_lost() {
                     let own = place.store(choice);
                     let store = if thread % 2 == 0 { one } else { &own };
                     for _ in 0..25 {
-                        assert!(is_done(&store.commit(Expected::Anything, record(1, 0)).unwrap()));
-                        let done = is_done(&store.commit(Expected::Record(version(store)), record(1, 0)).unwrap());
+                        assert!(is_done(&store.commit(Expected::Anything, record(1, 0), later()).unwrap()));
+                        let done =
+                            is_done(&store.commit(Expected::Record(version(store)), record(1, 0), later()).unwrap());
                         commits.fetch_add(1 + usize::from(done), Ordering::SeqCst);
                     }
                 });
@@ -307,7 +316,7 @@ fn the_first_number_is_not_given_away_while_its_followers_are_young() {
     let place = Place::new();
     let store = place.store(LockChoice::Lease);
     for _ in 0..3 {
-        assert!(is_done(&store.commit(Expected::Anything, record(1, 0)).unwrap()));
+        assert!(is_done(&store.commit(Expected::Anything, record(1, 0), later()).unwrap()));
     }
     // Whoever made number 0 finds two more when it looks around: that says nothing against it.
     assert!(!store.leased.was_removed_before(0).unwrap());
@@ -321,24 +330,24 @@ fn what_was_prepared_is_used_or_removed() {
     for choice in BOTH {
         let place = Place::new();
         let store = place.store(choice);
-        store.commit(Expected::Nothing, record(1, 0)).unwrap();
+        store.commit(Expected::Nothing, record(1, 0), later()).unwrap();
         let before = place.suffixes();
         // Without the lock there is no place of one's own.
-        store.prepare().unwrap();
+        store.prepare(later()).unwrap();
         assert_eq!(place.suffixes(), before);
         let held = lock(&store);
-        store.prepare().unwrap();
+        store.prepare(later()).unwrap();
         let reserved = store.base.held().unwrap().reserved.clone();
         assert!(fs::metadata(&reserved).unwrap().len() >= LEAST_RESERVED as u64);
         // Notes leave it alone.
-        assert!(store.note(record(1, 0).version, &Notes::default(), &intent("a")).unwrap());
+        assert!(store.note(record(1, 0).version, &Notes::default(), &intent("a"), later()).unwrap());
         assert!(reserved.exists());
-        assert!(is_done(&store.commit(Expected::Record(record(1, 0).version), record(1, 1)).unwrap()));
+        assert!(is_done(&store.commit(Expected::Record(record(1, 0).version), record(1, 1), later()).unwrap()));
         assert!(!reserved.exists());
         assert_eq!(version(&place.store(choice)).generation, 1);
         drop(held);
         let held = lock(&store);
-        store.prepare().unwrap();
+        store.prepare(later()).unwrap();
         let reserved = store.base.held().unwrap().reserved.clone();
         assert!(reserved.exists());
         drop(held);
@@ -351,9 +360,9 @@ fn what_was_prepared_is_the_holders_alone() {
     for choice in BOTH {
         let place = Place::new();
         let store = place.store(choice);
-        store.commit(Expected::Nothing, record(1, 0)).unwrap();
+        store.commit(Expected::Nothing, record(1, 0), later()).unwrap();
         let held = lock(&store);
-        store.prepare().unwrap();
+        store.prepare(later()).unwrap();
         let reserved = store.base.held().unwrap().reserved.clone();
         let is_untouched = || fs::read(&reserved).is_ok_and(|bytes| bytes.iter().all(|byte| *byte == 0));
         // A logout, or tokens that were not saved before: without the lock, in the same process.
@@ -362,14 +371,14 @@ fn what_was_prepared_is_the_holders_alone() {
                 let written = store.base.write(place.file("-other"), &codec().write(&record(1, 0)).unwrap()).unwrap();
                 assert!(is_untouched());
                 drop(written);
-                store.prepare().unwrap();
-                assert!(is_done(&store.commit(Expected::Anything, record(1, 0)).unwrap()));
-                assert!(store.note(version(&store), &Notes::default(), &intent("a")).unwrap());
+                store.prepare(later()).unwrap();
+                assert!(is_done(&store.commit(Expected::Anything, record(1, 0), later()).unwrap()));
+                assert!(store.note(version(&store), &Notes::default(), &intent("a"), later()).unwrap());
             });
             other.join().unwrap();
         });
         assert!(is_untouched());
-        assert!(is_done(&store.commit(Expected::Anything, record(1, 0)).unwrap()));
+        assert!(is_done(&store.commit(Expected::Anything, record(1, 0), later()).unwrap()));
         assert!(!reserved.exists());
         drop(held);
         assert_eq!(version(&place.store(choice)).generation, 2);
@@ -380,13 +389,13 @@ fn what_was_prepared_is_the_holders_alone() {
 fn a_writer_that_was_stopped_is_an_obstacle_that_may_go() {
     let place = Place::new();
     let store = place.store(LockChoice::Flock);
-    store.commit(Expected::Nothing, record(1, 0)).unwrap();
+    store.commit(Expected::Nothing, record(1, 0), later()).unwrap();
     let writing = Flock::take(&store.base.directory, ".write", None, SHORT).unwrap().unwrap();
-    let error = store.commit(Expected::Anything, record(1, 0)).unwrap_err();
+    let error = store.commit(Expected::Anything, record(1, 0), later()).unwrap_err();
     assert_eq!((error.status(), error.is_retryable()), (Status::Store, true), "{error}");
     assert!(error.message().contains("look for a stopped process"), "{error}");
     drop(writing);
-    assert!(is_done(&store.commit(Expected::Anything, record(1, 0)).unwrap()));
+    assert!(is_done(&store.commit(Expected::Anything, record(1, 0), later()).unwrap()));
 }
 
 #[test]
@@ -394,11 +403,11 @@ fn a_prepared_file_that_somebody_removed_is_made_anew() {
     for choice in BOTH {
         let place = Place::new();
         let store = place.store(choice);
-        store.commit(Expected::Nothing, record(1, 0)).unwrap();
+        store.commit(Expected::Nothing, record(1, 0), later()).unwrap();
         let _held = lock(&store);
-        store.prepare().unwrap();
+        store.prepare(later()).unwrap();
         fs::remove_file(&store.base.held().unwrap().reserved).unwrap();
-        assert!(is_done(&store.commit(Expected::Record(record(1, 0).version), record(1, 1)).unwrap()));
+        assert!(is_done(&store.commit(Expected::Record(record(1, 0).version), record(1, 1), later()).unwrap()));
     }
 }
 
@@ -432,7 +441,7 @@ fn a_logout_leaves_no_token() {
         let place = Place::new();
         let store = place.store(choice);
         for _ in 0..4 {
-            assert!(is_done(&store.commit(Expected::Anything, record(1, 0)).unwrap()));
+            assert!(is_done(&store.commit(Expected::Anything, record(1, 0), later()).unwrap()));
         }
         // What holders and writers left who were killed with an answer in hand.
         match choice {
@@ -442,7 +451,7 @@ fn a_logout_leaves_no_token() {
             _ => [".next", ".tmp"].iter().for_each(|suffix| place.write(suffix, &record(1, 4))),
         }
         assert!(place.with_tokens().len() >= 3);
-        assert!(is_done(&store.commit(Expected::Anything, tombstone(2)).unwrap()));
+        assert!(is_done(&store.commit(Expected::Anything, tombstone(2), later()).unwrap()));
         assert_eq!(place.with_tokens(), BTreeSet::new());
         assert!(store.leased.hint.load().as_ref().is_none_or(|hint| hint.record.tokens.is_none()));
         assert!(!place.suffixes().iter().any(|suffix| suffix.starts_with(".tmp") || suffix == ".next"));
@@ -451,11 +460,11 @@ fn a_logout_leaves_no_token() {
         }
         // Life goes on, and ends again.
         let held = lock(&store);
-        store.prepare().unwrap();
-        assert!(is_done(&store.commit(Expected::Anything, record(3, 0)).unwrap()));
+        store.prepare(later()).unwrap();
+        assert!(is_done(&store.commit(Expected::Anything, record(3, 0), later()).unwrap()));
         drop(held);
         assert_eq!(version(&place.store(choice)), Version { session: 3, generation: 5 });
-        assert!(is_done(&store.commit(Expected::Anything, tombstone(4)).unwrap()));
+        assert!(is_done(&store.commit(Expected::Anything, tombstone(4), later()).unwrap()));
         assert_eq!(place.with_tokens(), BTreeSet::new());
     }
 }
@@ -465,13 +474,13 @@ fn a_logout_leaves_the_file_of_a_holder_alone() {
     for choice in BOTH {
         let place = Place::new();
         let (store, other) = (place.store(choice), place.store(choice));
-        store.commit(Expected::Nothing, record(1, 0)).unwrap();
+        store.commit(Expected::Nothing, record(1, 0), later()).unwrap();
         let held = lock(&store);
-        store.prepare().unwrap();
+        store.prepare(later()).unwrap();
         let reserved = store.base.held().unwrap().reserved.clone();
-        assert!(is_done(&other.commit(Expected::Anything, tombstone(2)).unwrap()));
+        assert!(is_done(&other.commit(Expected::Anything, tombstone(2), later()).unwrap()));
         assert!(reserved.exists());
-        let commit = store.commit(Expected::Record(record(1, 0).version), record(1, 0)).unwrap();
+        let commit = store.commit(Expected::Record(record(1, 0).version), record(1, 0), later()).unwrap();
         assert!(matches!(commit, Commit::Outdated(record) if record.tokens.is_none()));
         drop(held);
         assert_eq!(place.with_tokens(), BTreeSet::new());
@@ -483,18 +492,18 @@ fn a_logout_leaves_the_file_of_a_holder_alone() {
 fn what_a_logout_emptied_keeps_its_name_and_its_age_and_leads_on() {
     let place = Place::new();
     let store = place.store(LockChoice::Lease);
-    store.commit(Expected::Nothing, record(1, 7)).unwrap();
+    store.commit(Expected::Nothing, record(1, 7), later()).unwrap();
     let mut watchers = Vec::new();
     for _ in 0..3 {
         let watcher = place.store(LockChoice::Lease);
-        watcher.load().unwrap();
+        watcher.load(later()).unwrap();
         watchers.push(watcher);
-        store.commit(Expected::Anything, record(1, 0)).unwrap();
+        store.commit(Expected::Anything, record(1, 0), later()).unwrap();
     }
     place.age(".g8");
     let numbers = [".g0", ".g7", ".g8", ".g9", ".g10"];
     let ages = numbers.map(|suffix| place.modified(suffix));
-    store.commit(Expected::Anything, tombstone(2)).unwrap();
+    store.commit(Expected::Anything, tombstone(2), later()).unwrap();
     assert_eq!(place.with_tokens(), BTreeSet::new());
     assert_eq!(numbers.map(|suffix| place.modified(suffix)), ages);
     let expected = Version { session: 2, generation: 11 };
@@ -514,7 +523,7 @@ fn what_a_logout_emptied_keeps_its_name_and_its_age_and_leads_on() {
     for _ in 0..2 {
         place.age_all();
         let held = lock(&store);
-        store.commit(Expected::Anything, record(3, 0)).unwrap();
+        store.commit(Expected::Anything, record(3, 0), later()).unwrap();
         drop(held);
     }
     assert!(!place.suffixes().contains(".g10"), "{:?}", place.suffixes());
@@ -525,12 +534,12 @@ fn who_slept_over_a_logout_gets_no_number_twice() {
     let place = Place::new();
     let (store, sleeper) = (place.store(LockChoice::Lease), place.store(LockChoice::Lease));
     for _ in 0..6 {
-        store.commit(Expected::Anything, record(1, 0)).unwrap();
+        store.commit(Expected::Anything, record(1, 0), later()).unwrap();
     }
     place.age_all();
     drop(lock(&store));
     assert!(!place.suffixes().contains(".g3") && place.suffixes().contains(".g4"));
-    store.commit(Expected::Anything, tombstone(2)).unwrap();
+    store.commit(Expected::Anything, tombstone(2), later()).unwrap();
     let late = || sleeper.base.directory.write(sleeper.base.directory.unique(), b"late").unwrap();
     assert!(!sleeper.leased.append(&late(), Some(2), 3).unwrap());
     // One who emptied old files slept, too, and brought a name back.
@@ -544,20 +553,20 @@ fn a_logout_that_was_killed_is_finished_by_who_comes_later() {
     let place = Place::new();
     let store = place.store(LockChoice::Lease);
     for _ in 0..2 {
-        store.commit(Expected::Anything, record(1, 0)).unwrap();
+        store.commit(Expected::Anything, record(1, 0), later()).unwrap();
     }
-    store.commit(Expected::Anything, tombstone(2)).unwrap();
+    store.commit(Expected::Anything, tombstone(2), later()).unwrap();
     place.write(".g0", &record(1, 0));
     place.write(".g1", &record(1, 1));
     // Whoever logs out may be still at it.
-    assert!(place.store(LockChoice::Lease).load().unwrap().is_some());
+    assert!(place.store(LockChoice::Lease).load(later()).unwrap().is_some());
     assert_eq!(place.with_tokens(), names(&[".g0", ".g1"]));
     place.age(".g2");
-    assert!(place.store(LockChoice::Lease).load().unwrap().is_some());
+    assert!(place.store(LockChoice::Lease).load(later()).unwrap().is_some());
     assert_eq!(place.with_tokens(), BTreeSet::new());
     // Or by another logout.
     place.write(".g1", &record(1, 1));
-    store.commit(Expected::Anything, tombstone(3)).unwrap();
+    store.commit(Expected::Anything, tombstone(3), later()).unwrap();
     assert_eq!(place.with_tokens(), BTreeSet::new());
 }
 
@@ -566,22 +575,22 @@ fn a_logout_that_could_not_clean_up_says_so_and_stands() {
     let place = Place::new();
     let store = place.store(LockChoice::Lease);
     for _ in 0..2 {
-        store.commit(Expected::Anything, record(1, 0)).unwrap();
+        store.commit(Expected::Anything, record(1, 0), later()).unwrap();
     }
     let set_mode = |mode| fs::set_permissions(place.file(".g0"), fs::Permissions::from_mode(mode)).unwrap();
     set_mode(0o644);
-    let message = refusal(store.commit(Expected::Anything, tombstone(2)));
+    let message = refusal(store.commit(Expected::Anything, tombstone(2), later()));
     assert!(message.contains("log out again") && message.contains("session.g0"), "{message}");
-    assert!(store.load().unwrap().unwrap().tokens.is_none());
+    assert!(store.load(later()).unwrap().unwrap().tokens.is_none());
     set_mode(0o600);
-    assert!(is_done(&store.commit(Expected::Anything, tombstone(3)).unwrap()));
+    assert!(is_done(&store.commit(Expected::Anything, tombstone(3), later()).unwrap()));
     assert_eq!(place.with_tokens(), BTreeSet::new());
 }
 
 #[test]
 fn logouts_and_logins_at_once_are_seen_whole() {
     let place = Place::fast();
-    place.store(LockChoice::Lease).commit(Expected::Nothing, record(1, 0)).unwrap();
+    place.store(LockChoice::Lease).commit(Expected::Nothing, record(1, 0), later()).unwrap();
     std::thread::scope(|scope| {
         for thread in 0..6 {
             let place = &place;
@@ -589,16 +598,16 @@ fn logouts_and_logins_at_once_are_seen_whole() {
                 let store = place.store(LockChoice::Lease);
                 for round in 0..20 {
                     match thread % 3 {
-                        0 => drop(store.commit(Expected::Anything, tombstone(round)).unwrap()),
-                        1 => drop(store.commit(Expected::Anything, record(round, 0)).unwrap()),
-                        _ => assert!(place.store(LockChoice::Lease).load().unwrap().is_some()),
+                        0 => drop(store.commit(Expected::Anything, tombstone(round), later()).unwrap()),
+                        1 => drop(store.commit(Expected::Anything, record(round, 0), later()).unwrap()),
+                        _ => assert!(place.store(LockChoice::Lease).load(later()).unwrap().is_some()),
                     }
                 }
             });
         }
     });
     let store = place.store(LockChoice::Lease);
-    let commit = store.commit(Expected::Anything, tombstone(99)).unwrap();
+    let commit = store.commit(Expected::Anything, tombstone(99), later()).unwrap();
     assert!(matches!(commit, Commit::Done(record) if record.version.generation == 81));
     assert_eq!(place.with_tokens(), BTreeSet::new());
     assert!(!place.suffixes().iter().any(|suffix| suffix.starts_with(".tmp")));
@@ -611,11 +620,11 @@ fn no_litter_is_left() {
         let store = place.store(choice);
         for generation in 0..6 {
             let _held = lock(&store);
-            store.prepare().unwrap();
-            if let Some(seen) = store.load().unwrap() {
-                store.note(seen.version, &Notes::default(), &intent("a")).unwrap();
+            store.prepare(later()).unwrap();
+            if let Some(seen) = store.load(later()).unwrap() {
+                store.note(seen.version, &Notes::default(), &intent("a"), later()).unwrap();
             }
-            store.commit(Expected::Anything, record(1, generation)).unwrap();
+            store.commit(Expected::Anything, record(1, generation), later()).unwrap();
             // A renewal comes minutes after the last.
             place.age_all();
         }
@@ -634,18 +643,18 @@ fn no_litter_is_left() {
 fn what_the_dead_left_is_removed() {
     let place = Place::new();
     let store = place.store(LockChoice::Flock);
-    store.commit(Expected::Nothing, record(1, 0)).unwrap();
+    store.commit(Expected::Nothing, record(1, 0), later()).unwrap();
     for suffix in [".next", ".tmp"] {
         fs::write(place.file(suffix), "left").unwrap();
     }
     fs::hard_link(place.file(".method"), place.file(".method.flock")).unwrap();
     drop(lock(&store));
-    store.note(record(1, 0).version, &Notes::default(), &intent("a")).unwrap();
+    store.note(record(1, 0).version, &Notes::default(), &intent("a"), later()).unwrap();
     assert_eq!(place.suffixes(), names(&["", ".method", ".lock", ".write"]));
 
     let place = Place::new();
     let store = place.store(LockChoice::Lease);
-    store.commit(Expected::Nothing, record(1, 0)).unwrap();
+    store.commit(Expected::Nothing, record(1, 0), later()).unwrap();
     fs::write(place.file(".tmp.0.1"), "left by the holder of an earlier lease").unwrap();
     fs::write(place.file(".tmp.00112233445566ff"), "in use, or left").unwrap();
     fs::write(place.file(".tmp.mine"), "not ours").unwrap();
@@ -669,7 +678,7 @@ fn a_draft_of_a_store_that_was_not_finished_is_no_store() {
         fs::set_permissions(place.file(&format!(".method.{}", choice_name(choice))), fs::Permissions::from_mode(0o600))
             .unwrap();
         let store = place.store(choice);
-        assert!(is_done(&store.commit(Expected::Nothing, record(1, 0)).unwrap()));
+        assert!(is_done(&store.commit(Expected::Nothing, record(1, 0), later()).unwrap()));
         assert_eq!(fs::read_to_string(place.file(".method")).unwrap(), format!("{}\n", choice_name(choice)));
         assert!(!place.file(&format!(".method.{}", choice_name(choice))).exists());
     }
@@ -679,27 +688,27 @@ fn a_draft_of_a_store_that_was_not_finished_is_no_store() {
 fn a_lease_runs_out_and_is_taken_over() {
     let place = Place::new();
     let (store, other) = (place.store(LockChoice::Lease), place.store(LockChoice::Lease));
-    store.commit(Expected::Nothing, record(1, 0)).unwrap();
+    store.commit(Expected::Nothing, record(1, 0), later()).unwrap();
     let term = Duration::from_secs(30);
-    let held = store.lock(term, None).unwrap().unwrap();
-    store.prepare().unwrap();
-    assert!(held.is_held(Duration::from_secs(2)).unwrap());
-    assert!(!held.is_held(Duration::from_secs(40)).unwrap());
-    assert!(other.lock(term, None).unwrap().is_none());
+    let held = store.lock(term, None, later()).unwrap().unwrap();
+    store.prepare(later()).unwrap();
+    assert!(held.is_held(Duration::from_secs(2), later()).unwrap());
+    assert!(!held.is_held(Duration::from_secs(40), later()).unwrap());
+    assert!(other.lock(term, None, later()).unwrap().is_none());
     place.age(".lease.0.1");
-    let next = other.lock(term, None).unwrap().unwrap();
-    assert!(next.is_held(Duration::ZERO).unwrap());
-    assert!(!held.is_held(Duration::ZERO).unwrap());
+    let next = other.lock(term, None, later()).unwrap().unwrap();
+    assert!(next.is_held(Duration::ZERO, later()).unwrap());
+    assert!(!held.is_held(Duration::ZERO, later()).unwrap());
     // The late holder alone has the answer of the server: it is kept, if it comes in time.
-    assert!(is_done(&store.commit(Expected::Record(record(1, 0).version), record(1, 1)).unwrap()));
-    assert!(!next.is_held(Duration::ZERO).unwrap());
+    assert!(is_done(&store.commit(Expected::Record(record(1, 0).version), record(1, 1), later()).unwrap()));
+    assert!(!next.is_held(Duration::ZERO, later()).unwrap());
     assert!(matches!(
-        other.commit(Expected::Record(record(1, 0).version), record(1, 1)).unwrap(),
+        other.commit(Expected::Record(record(1, 0).version), record(1, 1), later()).unwrap(),
         Commit::Outdated(record) if record.version.generation == 1
     ));
     drop(held);
     drop(next);
-    assert!(place.store(LockChoice::Auto).lock(term, None).unwrap().is_some());
+    assert!(place.store(LockChoice::Auto).lock(term, None, later()).unwrap().is_some());
 }
 
 #[test]
@@ -707,13 +716,13 @@ fn a_lease_ends_with_its_record() {
     let place = Place::new();
     let (store, other) = (place.store(LockChoice::Lease), place.store(LockChoice::Lease));
     let held = lock(&store);
-    assert!(held.is_held(Duration::ZERO).unwrap());
-    other.commit(Expected::Anything, record(1, 3)).unwrap();
-    assert!(!held.is_held(Duration::ZERO).unwrap());
-    let next = other.lock(LONG, None).unwrap().unwrap();
+    assert!(held.is_held(Duration::ZERO, later()).unwrap());
+    other.commit(Expected::Anything, record(1, 3), later()).unwrap();
+    assert!(!held.is_held(Duration::ZERO, later()).unwrap());
+    let next = other.lock(LONG, None, later()).unwrap().unwrap();
     drop(held);
-    assert!(next.is_held(Duration::ZERO).unwrap());
-    assert!(store.lock(LONG, None).unwrap().is_none());
+    assert!(next.is_held(Duration::ZERO, later()).unwrap());
+    assert!(store.lock(LONG, None, later()).unwrap().is_none());
 }
 
 #[test]
@@ -724,24 +733,24 @@ fn a_lease_that_can_not_be_read_ends_too() {
     let lease = place.file(".lease.0.2");
     fs::write(&lease, "").unwrap();
     fs::set_permissions(&lease, fs::Permissions::from_mode(0o600)).unwrap();
-    assert!(store.lock(LONG, None).unwrap().is_none());
+    assert!(store.lock(LONG, None, later()).unwrap().is_none());
     place.age(".lease.0.2");
     let file = fs::File::options().write(true).open(&lease).unwrap();
     file.set_modified(SystemTime::now() - Duration::from_secs(70)).unwrap();
-    assert!(store.lock(LONG, None).unwrap().is_some());
+    assert!(store.lock(LONG, None, later()).unwrap().is_some());
 }
 
 #[test]
 fn who_slept_over_many_generations_gets_no_number_twice() {
     let place = Place::new();
     let (store, sleeper) = (place.store(LockChoice::Lease), place.store(LockChoice::Lease));
-    store.commit(Expected::Anything, record(1, 0)).unwrap();
+    store.commit(Expected::Anything, record(1, 0), later()).unwrap();
     let seen = sleeper.leased.present(None).unwrap().unwrap();
     let written = sleeper.base.directory.write(sleeper.base.directory.unique(), b"late").unwrap();
     for generation in 1..6 {
         let _held = lock(&store);
-        store.note(version(&store), &Notes::default(), &intent("a")).unwrap();
-        store.commit(Expected::Anything, record(1, generation)).unwrap();
+        store.note(version(&store), &Notes::default(), &intent("a"), later()).unwrap();
+        store.commit(Expected::Anything, record(1, generation), later()).unwrap();
         place.age_all();
     }
     drop(lock(&store));
@@ -751,8 +760,8 @@ fn who_slept_over_many_generations_gets_no_number_twice() {
     assert!(!place.suffixes().contains(".g1"));
     // What it remembers leads it to what there is.
     assert_eq!(version(&sleeper).generation, 5);
-    assert!(!sleeper.note(seen.record.version, &Notes::default(), &intent("b")).unwrap());
-    assert_eq!(store.load().unwrap().unwrap().notes, Notes::default());
+    assert!(!sleeper.note(seen.record.version, &Notes::default(), &intent("b"), later()).unwrap());
+    assert_eq!(store.load(later()).unwrap().unwrap().notes, Notes::default());
 }
 
 #[test]
@@ -767,21 +776,21 @@ fn who_slept_over_many_leases_holds_none() {
     assert!(sleeper.leased.take((0, 2), None, LONG).unwrap().is_none());
     assert!(!place.suffixes().contains(".lease.0.2"));
     assert!(sleeper.leased.take((0, 10), None, LONG).unwrap().is_none());
-    assert!(held.is_held(Duration::ZERO).unwrap());
+    assert!(held.is_held(Duration::ZERO, later()).unwrap());
 }
 
 #[test]
 fn many_notes_on_one_record_are_thinned_out_and_the_last_counts() {
     let place = Place::new();
     let store = place.store(LockChoice::Lease);
-    store.commit(Expected::Nothing, record(1, 0)).unwrap();
+    store.commit(Expected::Nothing, record(1, 0), later()).unwrap();
     // One watcher for every number of notes that it may have seen last.
     let watchers: Vec<FileStore> = (0..12)
         .map(|number| {
             let watcher = place.store(LockChoice::Lease);
-            watcher.load().unwrap();
-            let was = store.load().unwrap().unwrap().notes.clone();
-            assert!(store.note(record(1, 0).version, &was, &intent(&number.to_string())).unwrap());
+            watcher.load(later()).unwrap();
+            let was = store.load(later()).unwrap().unwrap().notes.clone();
+            assert!(store.note(record(1, 0).version, &was, &intent(&number.to_string()), later()).unwrap());
             watcher
         })
         .collect();
@@ -790,7 +799,7 @@ fn many_notes_on_one_record_are_thinned_out_and_the_last_counts() {
     let notes: Vec<String> = place.suffixes().into_iter().filter(|suffix| suffix.starts_with(".n.")).collect();
     assert_eq!(notes, [".n.0.1", ".n.0.11", ".n.0.12"]);
     for watcher in &watchers {
-        assert_eq!(watcher.load().unwrap().unwrap().notes, intent("11"));
+        assert_eq!(watcher.load(later()).unwrap().unwrap().notes, intent("11"));
     }
 }
 
@@ -798,27 +807,27 @@ fn many_notes_on_one_record_are_thinned_out_and_the_last_counts() {
 fn notes_that_an_older_session_left_are_none_of_the_next() {
     let place = Place::new();
     let store = place.store(LockChoice::Lease);
-    store.commit(Expected::Nothing, record(1, 0)).unwrap();
-    store.note(record(1, 0).version, &Notes::default(), &intent("a")).unwrap();
+    store.commit(Expected::Nothing, record(1, 0), later()).unwrap();
+    store.note(record(1, 0).version, &Notes::default(), &intent("a"), later()).unwrap();
     fs::remove_file(place.file(".g0")).unwrap();
-    assert!(store.load().unwrap().is_none());
-    store.commit(Expected::Nothing, record(2, 0)).unwrap();
-    assert_eq!(store.load().unwrap().unwrap().notes, Notes::default());
-    assert!(store.note(record(2, 0).version, &Notes::default(), &intent("b")).unwrap());
-    assert_eq!(store.load().unwrap().unwrap().notes, intent("b"));
+    assert!(store.load(later()).unwrap().is_none());
+    store.commit(Expected::Nothing, record(2, 0), later()).unwrap();
+    assert_eq!(store.load(later()).unwrap().unwrap().notes, Notes::default());
+    assert!(store.note(record(2, 0).version, &Notes::default(), &intent("b"), later()).unwrap());
+    assert_eq!(store.load(later()).unwrap().unwrap().notes, intent("b"));
 }
 
 #[test]
 fn a_record_that_was_brought_back_halfway_is_brought_back() {
     let place = Place::new();
     let store = place.store(LockChoice::Lease);
-    store.commit(Expected::Nothing, record(1, 9)).unwrap();
+    store.commit(Expected::Nothing, record(1, 9), later()).unwrap();
     // Its author died between the two names.
     fs::remove_file(place.file(".g9")).unwrap();
     assert_eq!(version(&place.store(LockChoice::Lease)).generation, 9);
     assert!(place.file(".g9").exists());
     assert!(matches!(
-        store.commit(Expected::Record(record(1, 9).version), record(1, 9)).unwrap(),
+        store.commit(Expected::Record(record(1, 9).version), record(1, 9), later()).unwrap(),
         Commit::Done(record) if record.version.generation == 10
     ));
 }
@@ -827,27 +836,27 @@ fn a_record_that_was_brought_back_halfway_is_brought_back() {
 fn all_who_share_a_store_lock_it_alike() {
     for (choice, other) in [(LockChoice::Flock, LockChoice::Lease), (LockChoice::Lease, LockChoice::Flock)] {
         let place = Place::new();
-        place.store(choice).commit(Expected::Nothing, record(1, 0)).unwrap();
+        place.store(choice).commit(Expected::Nothing, record(1, 0), later()).unwrap();
         let before = place.suffixes();
         let store = place.store(other);
         for message in [
-            refusal(store.load()),
-            refusal(store.lock(LONG, None)),
-            refusal(store.commit(Expected::Anything, record(1, 0))),
-            refusal(store.note(record(1, 0).version, &Notes::default(), &Notes::default())),
+            refusal(store.load(later())),
+            refusal(store.lock(LONG, None, later())),
+            refusal(store.commit(Expected::Anything, record(1, 0), later())),
+            refusal(store.note(record(1, 0).version, &Notes::default(), &Notes::default(), later())),
         ] {
             assert!(message.contains("store_lock"), "{message}");
         }
         assert_eq!(place.suffixes(), before);
         let auto = place.store(LockChoice::Auto);
-        assert!(auto.load().unwrap().is_some());
+        assert!(auto.load(later()).unwrap().is_some());
         assert_eq!(auto.lock_kind(), choice_name(choice));
         // Removed by hand, it is not guessed.
         fs::remove_file(place.file(".method")).unwrap();
-        assert!(refusal(place.store(other).lock(LONG, None)).contains(".method is missing"));
-        assert!(place.store(choice).lock(LONG, None).unwrap().is_some());
+        assert!(refusal(place.store(other).lock(LONG, None, later())).contains(".method is missing"));
+        assert!(place.store(choice).lock(LONG, None, later()).unwrap().is_some());
         fs::write(place.file(".method"), "moon\n").unwrap();
-        assert!(refusal(place.store(LockChoice::Auto).load()).contains("no lock that this version knows"));
+        assert!(refusal(place.store(LockChoice::Auto).load(later())).contains("no lock that this version knows"));
     }
 }
 
@@ -869,26 +878,26 @@ fn a_directory_that_is_not_safe_is_refused() {
             fs::set_permissions(&place.0, fs::Permissions::from_mode(mode)).unwrap();
             let store = place.store(choice);
             for message in [
-                refusal(store.load()),
-                refusal(store.lock(LONG, None)),
-                refusal(store.commit(Expected::Anything, record(1, 0))),
-                refusal(store.note(record(1, 0).version, &Notes::default(), &Notes::default())),
+                refusal(store.load(later())),
+                refusal(store.lock(LONG, None, later())),
+                refusal(store.commit(Expected::Anything, record(1, 0), later())),
+                refusal(store.note(record(1, 0).version, &Notes::default(), &Notes::default(), later())),
             ] {
                 assert!(message.contains("others can write"), "{message}");
             }
         }
         fs::set_permissions(&place.0, fs::Permissions::from_mode(0o755)).unwrap();
         assert!(place.suffixes().is_empty());
-        assert!(place.store(choice).lock(LONG, None).unwrap().is_some());
+        assert!(place.store(choice).lock(LONG, None, later()).unwrap().is_some());
         let nowhere = FileStore::new(place.0.join("none/session"), choice, codec());
-        assert!(refusal(nowhere.load()).contains("make it"));
+        assert!(refusal(nowhere.load(later())).contains("make it"));
         let in_a_file = FileStore::new(place.file(".method").join("session"), choice, codec());
-        refusal(in_a_file.load());
+        refusal(in_a_file.load(later()));
         let root = FileStore::new(PathBuf::from("/"), choice, codec());
-        assert!(refusal(root.load()).contains("names no file"));
+        assert!(refusal(root.load(later())).contains("names no file"));
         if nix::unistd::geteuid().is_root() {
             std::os::unix::fs::chown(&place.0, Some(12345), None).unwrap();
-            assert!(refusal(place.store(choice).load()).contains("belongs to another user"));
+            assert!(refusal(place.store(choice).load(later())).contains("belongs to another user"));
         } else {
             println!("not root: a directory of another user is not tested");
         }
@@ -899,14 +908,14 @@ fn a_directory_that_is_not_safe_is_refused() {
 fn a_file_that_is_not_safe_is_refused_and_left_as_it_is() {
     for (choice, suffix) in [(LockChoice::Flock, ""), (LockChoice::Lease, ".g0")] {
         let place = Place::new();
-        place.store(choice).commit(Expected::Nothing, record(1, 0)).unwrap();
+        place.store(choice).commit(Expected::Nothing, record(1, 0), later()).unwrap();
         let path = place.file(suffix);
         let refused = |word: &str| {
             let store = place.store(choice);
             for message in [
-                refusal(store.load()),
-                refusal(store.commit(Expected::Anything, record(1, 0))),
-                refusal(store.note(record(1, 0).version, &Notes::default(), &Notes::default())),
+                refusal(store.load(later())),
+                refusal(store.commit(Expected::Anything, record(1, 0), later())),
+                refusal(store.note(record(1, 0).version, &Notes::default(), &Notes::default(), later())),
             ] {
                 assert!(message.contains(word) && message.contains("session"), "{message}");
             }
@@ -923,7 +932,7 @@ fn a_file_that_is_not_safe_is_refused_and_left_as_it_is() {
         } else {
             println!("not root: a file of another user is not tested");
         }
-        assert!(place.store(choice).load().unwrap().is_some());
+        assert!(place.store(choice).load(later()).unwrap().is_some());
         let elsewhere = place.file("-elsewhere");
         fs::rename(&path, &elsewhere).unwrap();
         symlink(&elsewhere, &path).unwrap();
@@ -936,7 +945,7 @@ fn a_file_that_is_not_safe_is_refused_and_left_as_it_is() {
         refused("regular file");
         fs::remove_file(&path).unwrap();
         fs::rename(&elsewhere, &path).unwrap();
-        assert!(place.store(choice).load().unwrap().is_some());
+        assert!(place.store(choice).load(later()).unwrap().is_some());
     }
 }
 
@@ -946,7 +955,7 @@ fn a_lock_file_that_leads_elsewhere_is_refused() {
         let place = Place::new();
         fs::write(place.file("-elsewhere"), "").unwrap();
         symlink(place.file("-elsewhere"), place.file(suffix)).unwrap();
-        assert!(refusal(place.store(LockChoice::Flock).lock(LONG, None)).contains("symbolic link"));
+        assert!(refusal(place.store(LockChoice::Flock).lock(LONG, None, later())).contains("symbolic link"));
         assert_eq!(fs::read(place.file("-elsewhere")).unwrap(), b"");
     }
 }
@@ -958,13 +967,13 @@ fn what_is_no_record_of_ours_is_never_overwritten() {
         for bad in [String::new(), good[..good.len() / 2].to_owned(), good.replace("\"format\":1", "\"format\":2")] {
             let place = Place::new();
             let store = place.store(choice);
-            store.commit(Expected::Nothing, record(1, 0)).unwrap();
+            store.commit(Expected::Nothing, record(1, 0), later()).unwrap();
             fs::write(place.file(suffix), &bad).unwrap();
             for store in [&store, &place.store(choice)] {
-                refusal(store.load());
-                refusal(store.commit(Expected::Anything, record(2, 0)));
-                refusal(store.commit(Expected::Nothing, record(2, 0)));
-                refusal(store.note(record(1, 0).version, &Notes::default(), &intent("a")));
+                refusal(store.load(later()));
+                refusal(store.commit(Expected::Anything, record(2, 0), later()));
+                refusal(store.commit(Expected::Nothing, record(2, 0), later()));
+                refusal(store.note(record(1, 0).version, &Notes::default(), &intent("a"), later()));
             }
             assert_eq!(fs::read_to_string(place.file(suffix)).unwrap(), bad);
             assert!(!place.suffixes().contains(".g1"));
@@ -975,8 +984,8 @@ fn what_is_no_record_of_ours_is_never_overwritten() {
     fs::write(place.path(), "machine example login me").unwrap();
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o600)).unwrap();
     for choice in BOTH {
-        refusal(place.store(choice).lock(LONG, None));
-        refusal(place.store(choice).commit(Expected::Anything, record(1, 0)));
+        refusal(place.store(choice).lock(LONG, None, later()));
+        refusal(place.store(choice).commit(Expected::Anything, record(1, 0), later()));
     }
     assert_eq!(place.suffixes(), names(&[""]));
 }
@@ -999,7 +1008,7 @@ fn on(kind: &str, options: &str, work: impl FnOnce(&Place) + std::panic::UnwindS
 fn an_unknown_file_system_gets_leases() {
     on("ramfs", "mode=700", |place| {
         let flock = place.store(LockChoice::Flock);
-        assert!(refusal(flock.lock(LONG, None)).contains("can't be relied upon"));
+        assert!(refusal(flock.lock(LONG, None, later())).contains("can't be relied upon"));
         assert!(place.suffixes().is_empty());
         let store = place.store(LockChoice::Auto);
         assert_eq!(store.lock_kind(), "lease");
@@ -1007,7 +1016,7 @@ fn an_unknown_file_system_gets_leases() {
         assert_eq!(fs::read_to_string(place.file(".method")).unwrap(), "lease\n");
         // Nor does it help that others made it so.
         fs::write(place.file(".method"), "flock\n").unwrap();
-        assert!(refusal(place.store(LockChoice::Auto).load()).contains("can't be relied upon"));
+        assert!(refusal(place.store(LockChoice::Auto).load(later())).contains("can't be relied upon"));
     });
 }
 
@@ -1020,33 +1029,33 @@ fn a_full_disk_shows_before_it_is_too_late() {
     for choice in BOTH {
         let is_tested = on("tmpfs", "size=256k,mode=700", |place| {
             let store = place.store(choice);
-            store.commit(Expected::Nothing, record(1, 0)).unwrap();
+            store.commit(Expected::Nothing, record(1, 0), later()).unwrap();
             let held = lock(&store);
-            store.prepare().unwrap();
+            store.prepare(later()).unwrap();
             fill(place);
             // What was prepared is enough.
-            assert!(is_done(&store.commit(Expected::Record(record(1, 0).version), record(1, 1)).unwrap()));
+            assert!(is_done(&store.commit(Expected::Record(record(1, 0).version), record(1, 1), later()).unwrap()));
             drop(held);
             fill(place);
             // Nothing more goes, and nothing is lost or left.
             let before = place.suffixes();
             let full = [
-                refusal(store.commit(Expected::Anything, record(1, 2))),
-                refusal(store.note(record(1, 1).version, &Notes::default(), &intent("a"))),
+                refusal(store.commit(Expected::Anything, record(1, 2), later())),
+                refusal(store.note(record(1, 1).version, &Notes::default(), &intent("a"), later())),
             ];
             assert!(full.iter().all(|message| message.contains("make room")), "{full:?}");
-            match store.lock(LONG, None) {
+            match store.lock(LONG, None, later()) {
                 // A lock file that is there needs no room.
                 Ok(held) => {
                     assert!(held.is_some());
-                    assert!(refusal(store.prepare()).contains("make room"));
+                    assert!(refusal(store.prepare(later())).contains("make room"));
                 }
                 Err(error) => assert!(error.message().contains("make room"), "{error}"),
             }
             assert_eq!(place.suffixes(), before);
             assert_eq!(version(&place.store(choice)).generation, 1);
             fs::remove_file(place.file("-filler")).unwrap();
-            assert!(is_done(&store.commit(Expected::Anything, record(1, 2)).unwrap()));
+            assert!(is_done(&store.commit(Expected::Anything, record(1, 2), later()).unwrap()));
         });
         if !is_tested {
             return;
@@ -1131,45 +1140,45 @@ fn player() {
             let counter = path.with_file_name("session-counter");
             for _ in 0..ROUNDS {
                 let held = lock(&store);
-                let seen = store.load().unwrap().unwrap();
+                let seen = store.load(later()).unwrap().unwrap();
                 // Wrong by some, unless one at a time does it.
                 let count: u64 = fs::read_to_string(&counter).unwrap().parse().unwrap();
                 std::thread::yield_now();
                 fs::write(&counter, (count + 1).to_string()).unwrap();
-                store.prepare().unwrap();
-                assert!(held.is_held(Duration::ZERO).unwrap());
-                assert!(is_done(&store.commit(Expected::Record(seen.version), record(1, 0)).unwrap()));
+                store.prepare(later()).unwrap();
+                assert!(held.is_held(Duration::ZERO, later()).unwrap());
+                assert!(is_done(&store.commit(Expected::Record(seen.version), record(1, 0), later()).unwrap()));
             }
         }
         "hold" => {
-            let held = store.lock(SHORT, soon()).unwrap().unwrap();
-            store.prepare().unwrap();
+            let held = store.lock(SHORT, soon(), later()).unwrap().unwrap();
+            store.prepare(later()).unwrap();
             say("held");
             std::thread::sleep(LONG);
             drop(held);
         }
         "sleep" => {
-            let held = store.lock(SHORT, soon()).unwrap().unwrap();
-            let seen = store.load().unwrap().unwrap();
-            store.prepare().unwrap();
+            let held = store.lock(SHORT, soon(), later()).unwrap().unwrap();
+            let seen = store.load(later()).unwrap().unwrap();
+            store.prepare(later()).unwrap();
             raise(Signal::SIGSTOP).unwrap();
             let is_lease = choice == LockChoice::Lease;
-            assert_eq!(held.is_held(Duration::ZERO).unwrap(), !is_lease);
-            let commit = store.commit(Expected::Record(seen.version), record(1, 0)).unwrap();
+            assert_eq!(held.is_held(Duration::ZERO, later()).unwrap(), !is_lease);
+            let commit = store.commit(Expected::Record(seen.version), record(1, 0), later()).unwrap();
             assert_eq!(is_done(&commit), !is_lease);
             assert_eq!(version(&store).generation, if is_lease { 2 } else { 1 });
         }
         "work" => loop {
-            let _held = store.lock(SHORT, soon()).unwrap().unwrap();
-            let seen = store.load().unwrap().unwrap();
-            store.note(seen.version, &Notes::default(), &intent("a")).unwrap();
-            store.prepare().unwrap();
-            store.commit(Expected::Record(seen.version), record(1, 0)).unwrap();
+            let _held = store.lock(SHORT, soon(), later()).unwrap().unwrap();
+            let seen = store.load(later()).unwrap().unwrap();
+            store.note(seen.version, &Notes::default(), &intent("a"), later()).unwrap();
+            store.prepare(later()).unwrap();
+            store.commit(Expected::Record(seen.version), record(1, 0), later()).unwrap();
             say("done");
         },
         "leave" => loop {
-            store.commit(Expected::Anything, record(1, 0)).unwrap();
-            store.commit(Expected::Anything, tombstone(2)).unwrap();
+            store.commit(Expected::Anything, record(1, 0), later()).unwrap();
+            store.commit(Expected::Anything, tombstone(2), later()).unwrap();
             say("done");
         },
         // A forked child, but for the descriptors, which here are the parent's own: `copy` stands for the parent.
@@ -1179,7 +1188,7 @@ fn player() {
             let lock = lock_of(&store, choice);
             crate::fork::note_child();
             assert!(!held.is_held(&store.base.directory).unwrap());
-            assert!(lock.as_ref().is_none_or(|lock| !lock.is_held(Duration::ZERO).unwrap()));
+            assert!(lock.as_ref().is_none_or(|lock| !lock.is_held(Duration::ZERO, later()).unwrap()));
             assert!(store.base.held().is_none());
             let before: Vec<_> =
                 fs::read_dir(path.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name()).collect();
@@ -1198,7 +1207,7 @@ fn player() {
 
 fn lock_of(store: &FileStore, choice: LockChoice) -> Option<Arc<dyn Lock>> {
     let lock = (choice == LockChoice::Lease).then(|| lock(store));
-    store.prepare().unwrap();
+    store.prepare(later()).unwrap();
     lock
 }
 
@@ -1220,7 +1229,7 @@ fn sixteen_processes_lose_no_commit_and_hold_the_lock_one_at_a_time() {
     for choice in BOTH {
         let place = Place::fast();
         let store = place.store(choice);
-        store.commit(Expected::Nothing, record(1, 0)).unwrap();
+        store.commit(Expected::Nothing, record(1, 0), later()).unwrap();
         fs::write(place.file("-counter"), "0").unwrap();
         let players: Vec<Player> = (0..16).map(|_| Player::new("count", &place, choice)).collect();
         players.into_iter().for_each(Player::finish);
@@ -1235,17 +1244,17 @@ fn a_killed_holder_sets_the_lock_free() {
     for choice in BOTH {
         let place = Place::new();
         let store = place.store(choice);
-        store.commit(Expected::Nothing, record(1, 0)).unwrap();
+        store.commit(Expected::Nothing, record(1, 0), later()).unwrap();
         let mut holder = Player::new("hold", &place, choice);
         assert!(holder.hear("held"));
         if choice == LockChoice::Flock {
-            assert!(store.lock(LONG, None).unwrap().is_none());
+            assert!(store.lock(LONG, None, later()).unwrap().is_none());
         }
         holder.kill();
         // The system frees flock with the process; a lease has its term.
         let wait_until = if choice == LockChoice::Flock { None } else { soon() };
-        let held = store.lock(LONG, wait_until).unwrap().unwrap();
-        assert!(held.is_held(Duration::ZERO).unwrap());
+        let held = store.lock(LONG, wait_until, later()).unwrap().unwrap();
+        assert!(held.is_held(Duration::ZERO, later()).unwrap());
         drop(held);
         assert!(!place.suffixes().iter().any(|suffix| suffix.starts_with(".tmp") || suffix == ".next"));
     }
@@ -1256,18 +1265,18 @@ fn a_stopped_holder_comes_too_late_with_a_lease_and_in_time_with_flock() {
     for choice in BOTH {
         let place = Place::new();
         let store = place.store(choice);
-        store.commit(Expected::Nothing, record(1, 0)).unwrap();
+        store.commit(Expected::Nothing, record(1, 0), later()).unwrap();
         let sleeper = Player::new("sleep", &place, choice);
         let stopped = waitpid(sleeper.pid(), Some(WaitPidFlag::WUNTRACED)).unwrap();
         assert!(matches!(stopped, WaitStatus::Stopped(_, Signal::SIGSTOP)), "{stopped:?}");
         if choice == LockChoice::Lease {
-            let held = store.lock(LONG, soon()).unwrap().unwrap();
-            assert!(is_done(&store.commit(Expected::Record(version(&store)), record(1, 0)).unwrap()));
+            let held = store.lock(LONG, soon(), later()).unwrap().unwrap();
+            assert!(is_done(&store.commit(Expected::Record(version(&store)), record(1, 0), later()).unwrap()));
             drop(held);
-            store.commit(Expected::Anything, record(1, 0)).unwrap();
+            store.commit(Expected::Anything, record(1, 0), later()).unwrap();
         } else {
             let short = Instant::now().checked_add(SHORT * 2);
-            assert!(store.lock(LONG, short).unwrap().is_none());
+            assert!(store.lock(LONG, short, later()).unwrap().is_none());
         }
         kill(sleeper.pid(), Signal::SIGCONT).unwrap();
         sleeper.finish();
@@ -1279,7 +1288,7 @@ fn killed_at_any_moment_nobody_leaves_half_a_record() {
     for choice in BOTH {
         let place = Place::fast();
         let store = place.store(choice);
-        store.commit(Expected::Nothing, record(1, 0)).unwrap();
+        store.commit(Expected::Nothing, record(1, 0), later()).unwrap();
         let mut last = 0;
         for _ in 0..15 {
             let mut worker = Player::new("work", &place, choice);
@@ -1291,8 +1300,8 @@ fn killed_at_any_moment_nobody_leaves_half_a_record() {
             last = generation;
         }
         place.age_all();
-        drop(store.lock(LONG, soon()).unwrap().unwrap());
-        store.commit(Expected::Anything, record(1, 0)).unwrap();
+        drop(store.lock(LONG, soon(), later()).unwrap().unwrap());
+        store.commit(Expected::Anything, record(1, 0), later()).unwrap();
         drop(lock(&store));
         let after = place.suffixes();
         assert!(!after.iter().any(|suffix| suffix.starts_with(".tmp") || suffix == ".next"), "{after:?}");
@@ -1311,7 +1320,7 @@ fn a_logout_that_is_killed_at_any_moment_leaves_nothing_that_the_next_does_not_e
             leaver.kill();
             let store = place.store(choice);
             let before = version(&store).generation;
-            let commit = store.commit(Expected::Anything, tombstone(3)).unwrap();
+            let commit = store.commit(Expected::Anything, tombstone(3), later()).unwrap();
             assert!(matches!(commit, Commit::Done(record) if record.version.generation == before + 1));
             assert_eq!(place.with_tokens(), BTreeSet::new());
         }
@@ -1325,7 +1334,7 @@ fn a_logout_that_is_killed_at_any_moment_leaves_nothing_that_the_next_does_not_e
 fn a_forked_child_gives_back_nothing_of_its_parents() {
     for choice in BOTH {
         let place = Place::new();
-        place.store(choice).commit(Expected::Nothing, record(1, 0)).unwrap();
+        place.store(choice).commit(Expected::Nothing, record(1, 0), later()).unwrap();
         Player::new("fork", &place, choice).finish();
     }
 }
@@ -1334,7 +1343,7 @@ fn a_forked_child_gives_back_nothing_of_its_parents() {
 fn a_store_without_its_method_is_not_an_empty_one() {
     for choice in BOTH {
         let place = Place::new();
-        place.store(choice).commit(Expected::Anything, record(1, 0)).unwrap();
+        place.store(choice).commit(Expected::Anything, record(1, 0), later()).unwrap();
         fs::remove_file(place.file(".method")).unwrap();
         assert_eq!(version(&place.store(choice)).session, 1);
         assert!(place.suffixes().contains(".method"));
@@ -1343,9 +1352,9 @@ fn a_store_without_its_method_is_not_an_empty_one() {
         let place = Place::new();
         fs::write(place.file(""), text).unwrap();
         fs::set_permissions(place.file(""), fs::Permissions::from_mode(0o600)).unwrap();
-        assert_eq!(place.store(LockChoice::Flock).load().unwrap_err().status(), Status::Store, "{text:?}");
+        assert_eq!(place.store(LockChoice::Flock).load(later()).unwrap_err().status(), Status::Store, "{text:?}");
     }
     let place = Place::new();
     std::os::unix::fs::symlink("/dev/null", place.file("")).unwrap();
-    assert_eq!(place.store(LockChoice::Flock).load().unwrap_err().status(), Status::Store);
+    assert_eq!(place.store(LockChoice::Flock).load(later()).unwrap_err().status(), Status::Store);
 }

@@ -25,7 +25,7 @@ use redis::Value;
 use zeroize::Zeroizing;
 
 use super::codec::damaged;
-use super::{Codec, Commit, Expected, Lock, Store};
+use super::{Codec, Commit, Expected, Habits, Lock, Store};
 use crate::error::{Error, Result, Status};
 use crate::fork::ProcessMark;
 use crate::random;
@@ -105,28 +105,12 @@ fn fields(answer: Value) -> Result<Option<Fields>> {
     Ok(Some(Fields { record: text()?, version: text()?, notes: text()? }))
 }
 
-/// How long a piece of work may take.
-#[derive(Clone, Copy, Debug)]
-struct Patience {
-    longest: Duration,
-    /// The end of the call that it is for.
-    until: Option<Instant>,
-}
-
-impl Patience {
-    /// When work that begins `now` has to be done.
-    fn deadline(self, now: Instant) -> Instant {
-        let longest = now + self.longest;
-        self.until.map_or(longest, |until| longest.min(until.max(now + LAST_WORK)))
-    }
-}
-
 /// A session under a name in a Redis.
-#[derive(Clone)]
 pub(crate) struct RedisStore {
     server: Arc<Server>,
     codec: Codec,
-    patience: Patience,
+    /// The longest that a piece of work takes.
+    patience: Duration,
     record_key: String,
 }
 
@@ -135,12 +119,12 @@ impl RedisStore {
     pub(crate) fn new(url: RedisUrl, trust: &Trust, codec: Codec, connect_timeout: Duration) -> Self {
         let record_key = url.record_key();
         let server = Arc::new(Server::new(url, trust.clone()));
-        let patience = Patience { longest: connect_timeout.min(MAX_PATIENCE), until: None };
+        let patience = connect_timeout.min(MAX_PATIENCE);
         RedisStore { server, codec, patience, record_key }
     }
 
-    fn open(&self) -> Result<Link<'_>> {
-        self.server.open(self.patience.deadline(Instant::now()))
+    fn open(&self, until: Instant) -> Result<Link<'_>> {
+        self.server.open(end_of_work(Instant::now(), self.patience, until))
     }
 
     /// What READ gave.
@@ -158,7 +142,7 @@ impl RedisStore {
     }
 
     /// One try. None: somebody else has it.
-    fn take(&self, term: Duration, deadline: Instant) -> Result<Option<RedisLock>> {
+    fn take(&self, term: Duration, deadline: Instant, until: Instant) -> Result<Option<RedisLock>> {
         let key = self.server.url.lock_key();
         let author = Author::here();
         // 128 random bits; the rest is for people, and should there be no random source.
@@ -172,6 +156,7 @@ impl RedisStore {
                 owner,
                 process: ProcessMark::current(),
                 patience: self.patience,
+                until,
             })),
             Ok(Value::Int(0)) => Ok(None),
             Ok(_) => Err(self.fault("has something under the name of the session's lock that is no lock; remove it")),
@@ -201,21 +186,27 @@ impl Store for RedisStore {
         true
     }
 
-    fn until(&self, deadline: Instant) -> Option<Arc<dyn Store>> {
-        Some(Arc::new(RedisStore { patience: Patience { until: Some(deadline), ..self.patience }, ..self.clone() }))
+    fn habits(&self) -> Habits {
+        Habits {
+            look_pause: PAUSE,
+            // As much again at random: hosts must not keep in step, each look being a connection.
+            lock_slice: PAUSE.mul_f64(1.0 + random::fraction()),
+            early_patience: MAX_PATIENCE,
+            shows_death: false,
+        }
     }
 
-    fn load(&self) -> Result<Option<Arc<Record>>> {
-        let answer = self.open()?.run(READ, &self.record_key, &[])?;
+    fn load(&self, until: Instant) -> Result<Option<Arc<Record>>> {
+        let answer = self.open(until)?.run(READ, &self.record_key, &[])?;
         self.decode(answer)
     }
 
-    fn lock(&self, term: Duration, wait_until: Option<Instant>) -> Result<Option<Arc<dyn Lock>>> {
+    fn lock(&self, term: Duration, wait_until: Option<Instant>, until: Instant) -> Result<Option<Arc<dyn Lock>>> {
         loop {
             let now = Instant::now();
-            let deadline = self.patience.deadline(now);
+            let deadline = end_of_work(now, self.patience, until);
             let deadline = wait_until.map_or(deadline, |until| deadline.min(until.max(now + LAST_TRY)));
-            if let Some(lock) = self.take(term, deadline)? {
+            if let Some(lock) = self.take(term, deadline, until)? {
                 return Ok(Some(Arc::new(lock)));
             }
             let left = wait_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
@@ -226,13 +217,13 @@ impl Store for RedisStore {
         }
     }
 
-    fn prepare(&self) -> Result<()> {
+    fn prepare(&self, _until: Instant) -> Result<()> {
         // A Redis without space refuses the notes that are written before already.
         Ok(())
     }
 
-    fn note(&self, seen: Version, was: &Notes, notes: &Notes) -> Result<bool> {
-        let mut link = self.open()?;
+    fn note(&self, seen: Version, was: &Notes, notes: &Notes, until: Instant) -> Result<bool> {
+        let mut link = self.open(until)?;
         // Compared by their meaning here, and by their bytes there: another version may write them otherwise.
         let Some(fields) = fields(link.run(READ, &self.record_key, &[])?)? else {
             return Ok(false);
@@ -250,8 +241,8 @@ impl Store for RedisStore {
 
     /// A commit whose answer got lost may have been done: then the next try finds its own record there, and calls itself
     /// outdated. Nobody else has what is committed: it may take longer than the call.
-    fn commit(&self, expected: Expected, next: Record) -> Result<Commit> {
-        let mut link = self.server.open(Instant::now() + self.patience.longest)?;
+    fn commit(&self, expected: Expected, next: Record, _until: Instant) -> Result<Commit> {
+        let mut link = self.server.open(Instant::now() + self.patience)?;
         let mut seen = match expected {
             Expected::Record(version) => Some(version),
             Expected::Nothing => None,
@@ -288,6 +279,11 @@ impl fmt::Debug for RedisStore {
     }
 }
 
+/// When work that begins `now` has to be done.
+fn end_of_work(now: Instant, patience: Duration, until: Instant) -> Instant {
+    (now + patience).min(until.max(now + LAST_WORK))
+}
+
 /// How long to wait for the next look at a lock. There is one at the end in any case, hence none just before.
 fn pause(left: Duration, fraction: f64) -> Duration {
     let pause = PAUSE.mul_f64(0.5 + fraction);
@@ -305,13 +301,15 @@ struct RedisLock {
     owner: String,
     /// A forked child has a copy, but not the lock.
     process: ProcessMark,
-    patience: Patience,
+    patience: Duration,
+    /// The end of the call that took it.
+    until: Instant,
 }
 
 impl Lock for RedisLock {
-    fn is_held(&self, rest: Duration) -> Result<bool> {
+    fn is_held(&self, rest: Duration, until: Instant) -> Result<bool> {
         let asked = Instant::now();
-        let mut link = self.server.open(self.patience.deadline(asked))?;
+        let mut link = self.server.open(end_of_work(asked, self.patience, until))?;
         match link.run(LOOK, &self.key, &[self.owner.as_bytes()])? {
             // The answer may be as old as the question.
             Value::Int(left) => Ok(u64::try_from(left)
@@ -334,7 +332,7 @@ impl Drop for RedisLock {
             // What can't be given back expires.
             let _ = self
                 .server
-                .open(self.patience.deadline(Instant::now()))
+                .open(end_of_work(Instant::now(), self.patience, self.until))
                 .and_then(|mut link| link.run(RELEASE, &self.key, &[self.owner.as_bytes()]));
         }
     }

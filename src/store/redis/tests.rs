@@ -3,7 +3,7 @@ use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::super::codec::tests::{codec, record};
+use super::super::codec::tests::{codec, later, record};
 use super::*;
 use crate::record::Tokens;
 
@@ -51,20 +51,20 @@ fn outdated(commit: Result<Commit>) -> Version {
 }
 
 fn present(store: &RedisStore) -> Option<Version> {
-    store.load().unwrap().map(|record| record.version)
+    store.load(later()).unwrap().map(|record| record.version)
 }
 
 /// What every call says to a store that can't be used; none of them takes long.
 fn refusals(store: &RedisStore) -> Vec<Error> {
     let begun = Instant::now();
     let all = vec![
-        store.load().unwrap_err(),
-        store.commit(Expected::Anything, record(1, 0)).unwrap_err(),
-        store.commit(Expected::Nothing, record(1, 0)).unwrap_err(),
-        store.commit(Expected::Record(version(1, 0)), record(1, 0)).unwrap_err(),
-        store.note(version(1, 0), &Notes::default(), &Notes::default()).unwrap_err(),
-        store.lock(TERM, None).err().expect("no lock"),
-        store.lock(TERM, Some(Instant::now())).err().expect("no lock"),
+        store.load(later()).unwrap_err(),
+        store.commit(Expected::Anything, record(1, 0), later()).unwrap_err(),
+        store.commit(Expected::Nothing, record(1, 0), later()).unwrap_err(),
+        store.commit(Expected::Record(version(1, 0)), record(1, 0), later()).unwrap_err(),
+        store.note(version(1, 0), &Notes::default(), &Notes::default(), later()).unwrap_err(),
+        store.lock(TERM, None, later()).err().expect("no lock"),
+        store.lock(TERM, Some(Instant::now()), later()).err().expect("no lock"),
     ];
     assert!(begun.elapsed() < BOUND, "{:?}", begun.elapsed());
     all
@@ -107,17 +107,17 @@ fn a_commit_needs_what_it_expects() {
     let Some(server) = RedisServer::start() else { return };
     let store = store(&server.url());
     assert_eq!((store.kind(), store.lock_kind(), store.is_shared()), ("redis", "lease", true));
-    store.prepare().unwrap();
+    store.prepare(later()).unwrap();
     assert_eq!(present(&store), None);
-    assert_eq!(done(store.commit(Expected::Nothing, record(1, 5))), version(1, 5));
+    assert_eq!(done(store.commit(Expected::Nothing, record(1, 5), later())), version(1, 5));
     assert_eq!(present(&store), Some(version(1, 5)));
-    assert_eq!(outdated(store.commit(Expected::Nothing, record(2, 0))), version(1, 5));
-    assert_eq!(outdated(store.commit(Expected::Record(version(1, 4)), record(1, 0))), version(1, 5));
-    assert_eq!(outdated(store.commit(Expected::Record(version(2, 5)), record(1, 0))), version(1, 5));
-    assert_eq!(done(store.commit(Expected::Record(version(1, 5)), record(1, 0))), version(1, 6));
-    assert_eq!(done(store.commit(Expected::Record(version(1, 6)), record(1, 40))), version(1, 40));
-    assert_eq!(done(store.commit(Expected::Anything, record(2, 0))), version(2, 41));
-    let found = store.load().unwrap().unwrap();
+    assert_eq!(outdated(store.commit(Expected::Nothing, record(2, 0), later())), version(1, 5));
+    assert_eq!(outdated(store.commit(Expected::Record(version(1, 4)), record(1, 0), later())), version(1, 5));
+    assert_eq!(outdated(store.commit(Expected::Record(version(2, 5)), record(1, 0), later())), version(1, 5));
+    assert_eq!(done(store.commit(Expected::Record(version(1, 5)), record(1, 0), later())), version(1, 6));
+    assert_eq!(done(store.commit(Expected::Record(version(1, 6)), record(1, 40), later())), version(1, 40));
+    assert_eq!(done(store.commit(Expected::Anything, record(2, 0), later())), version(2, 41));
+    let found = store.load(later()).unwrap().unwrap();
     assert_eq!((found.tokens.token(), found.tokens.refresh_token()), (Some("access"), Some("refresh")));
     assert_eq!((&found.author, found.received), (&record(1, 1).author, record(1, 1).received));
     assert_eq!(server.cli(&["KEYS", "*"]), "{gcauth}");
@@ -128,12 +128,12 @@ fn a_logout_leaves_no_token() {
     let Some(server) = RedisServer::start() else { return };
     let store = store(&server.url());
     for _ in 0..2 {
-        let _lock = store.lock(TERM, None).unwrap().expect("the lock");
-        done(store.commit(Expected::Anything, record(1, 0)));
+        let _lock = store.lock(TERM, None, later()).unwrap().expect("the lock");
+        done(store.commit(Expected::Anything, record(1, 0), later()));
     }
     let all = || server.cli(&["HGETALL", "{gcauth}"]);
     assert!(all().contains("\"access\"") && all().contains("\"refresh\""), "{}", all());
-    done(store.commit(Expected::Anything, Record { tokens: Tokens::none(), ..record(2, 0) }));
+    done(store.commit(Expected::Anything, Record { tokens: Tokens::none(), ..record(2, 0) }, later()));
     assert!(!all().contains("\"access\"") && !all().contains("\"refresh\""), "{}", all());
     assert_eq!(server.cli(&["DBSIZE"]), "1");
 }
@@ -143,26 +143,26 @@ fn numbers_that_a_double_would_round_stay_apart() {
     let Some(server) = RedisServer::start() else { return };
     let store = store(&server.url());
     let (odd, even) = (version(u64::MAX, (1 << 53) + 1), version(u64::MAX - 1, 1 << 53));
-    assert_eq!(done(store.commit(Expected::Anything, record(odd.session, odd.generation))), odd);
+    assert_eq!(done(store.commit(Expected::Anything, record(odd.session, odd.generation), later())), odd);
     for other in [even, version(odd.session, even.generation), version(even.session, odd.generation)] {
-        assert_eq!(outdated(store.commit(Expected::Record(other), record(1, 0))), odd);
-        assert!(!store.note(other, &Notes::default(), &Notes::default()).unwrap());
+        assert_eq!(outdated(store.commit(Expected::Record(other), record(1, 0), later())), odd);
+        assert!(!store.note(other, &Notes::default(), &Notes::default(), later()).unwrap());
     }
-    assert_eq!(done(store.commit(Expected::Record(odd), record(1, 0))), version(1, odd.generation + 1));
+    assert_eq!(done(store.commit(Expected::Record(odd), record(1, 0), later())), version(1, odd.generation + 1));
 }
 
 #[test]
 fn a_commit_when_the_data_are_gone_is_no_success() {
     let Some(mut server) = RedisServer::start() else { return };
     let store = store(&server.url());
-    done(store.commit(Expected::Anything, record(1, 7)));
+    done(store.commit(Expected::Anything, record(1, 7), later()));
     server.start_again();
     assert_eq!(present(&store), None);
-    assert!(!store.note(version(1, 7), &Notes::default(), &Notes::default()).unwrap());
-    let error = store.commit(Expected::Record(version(1, 7)), record(1, 0)).unwrap_err();
+    assert!(!store.note(version(1, 7), &Notes::default(), &Notes::default(), later()).unwrap());
+    let error = store.commit(Expected::Record(version(1, 7)), record(1, 0), later()).unwrap_err();
     assert_eq!((error.status(), error.is_retryable()), (Status::Store, true), "{error}");
     assert_eq!(present(&store), None);
-    assert_eq!(done(store.commit(Expected::Nothing, record(1, 8))), version(1, 8));
+    assert_eq!(done(store.commit(Expected::Nothing, record(1, 8), later())), version(1, 8));
 }
 
 #[test]
@@ -176,23 +176,23 @@ fn notes_are_for_the_record_that_was_seen() {
         author: Author { host: "other".into(), pid: 8 },
     };
     let notes = Notes { early_not_before_ms: 9, intent: Some(intent), refusal: None };
-    assert!(!store.note(version(1, 0), &Notes::default(), &notes).unwrap());
-    done(store.commit(Expected::Nothing, record(1, 5)));
+    assert!(!store.note(version(1, 0), &Notes::default(), &notes, later()).unwrap());
+    done(store.commit(Expected::Nothing, record(1, 5), later()));
     for other in [version(1, 4), version(1, 6), version(2, 5)] {
-        assert!(!store.note(other, &Notes::default(), &notes).unwrap());
+        assert!(!store.note(other, &Notes::default(), &notes, later()).unwrap());
     }
-    assert_eq!(store.load().unwrap().unwrap().notes, Notes::default());
-    assert!(store.note(version(1, 5), &Notes::default(), &notes).unwrap());
-    assert_eq!(store.load().unwrap().unwrap().notes, notes);
+    assert_eq!(store.load(later()).unwrap().unwrap().notes, Notes::default());
+    assert!(store.note(version(1, 5), &Notes::default(), &notes, later()).unwrap());
+    assert_eq!(store.load(later()).unwrap().unwrap().notes, notes);
     assert_eq!(present(&store), Some(version(1, 5)));
     // Who comes late must not erase what somebody else noted.
-    assert!(!store.note(version(1, 5), &Notes::default(), &Notes::default()).unwrap());
-    assert_eq!(store.load().unwrap().unwrap().notes, notes);
-    assert!(store.note(version(1, 5), &notes, &Notes::default()).unwrap());
-    assert_eq!(store.load().unwrap().unwrap().notes, Notes::default());
+    assert!(!store.note(version(1, 5), &Notes::default(), &Notes::default(), later()).unwrap());
+    assert_eq!(store.load(later()).unwrap().unwrap().notes, notes);
+    assert!(store.note(version(1, 5), &notes, &Notes::default(), later()).unwrap());
+    assert_eq!(store.load(later()).unwrap().unwrap().notes, Notes::default());
     // A new record brings its own.
-    done(store.commit(Expected::Record(version(1, 5)), Record { notes: notes.clone(), ..record(1, 0) }));
-    assert_eq!(store.load().unwrap().unwrap().notes, notes);
+    done(store.commit(Expected::Record(version(1, 5)), Record { notes: notes.clone(), ..record(1, 0) }, later()));
+    assert_eq!(store.load(later()).unwrap().unwrap().notes, notes);
 }
 
 #[test]
@@ -202,11 +202,12 @@ fn no_commit_of_many_threads_is_lost() {
     let done = AtomicU32::new(0);
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| (0..50).for_each(|_| drop(store.commit(Expected::Anything, record(1, 0)).unwrap())));
+            scope
+                .spawn(|| (0..50).for_each(|_| drop(store.commit(Expected::Anything, record(1, 0), later()).unwrap())));
             scope.spawn(|| {
                 for _ in 0..50 {
-                    let seen = store.load().unwrap().map_or(Expected::Nothing, |r| Expected::Record(r.version));
-                    if let Commit::Done(_) = store.commit(seen, record(1, 0)).unwrap() {
+                    let seen = store.load(later()).unwrap().map_or(Expected::Nothing, |r| Expected::Record(r.version));
+                    if let Commit::Done(_) = store.commit(seen, record(1, 0), later()).unwrap() {
                         done.fetch_add(1, Ordering::Relaxed);
                     }
                 }
@@ -232,30 +233,31 @@ fn no_commit_of_many_processes_is_lost() {
 fn child_that_commits() {
     let Some(url) = url_of_parent() else { return };
     let store = store(&url);
-    (0..50).for_each(|_| drop(store.commit(Expected::Anything, record(1, 0)).unwrap()));
+    (0..50).for_each(|_| drop(store.commit(Expected::Anything, record(1, 0), later()).unwrap()));
 }
 
 #[test]
 fn one_has_the_lock() {
     let Some(server) = RedisServer::start() else { return };
     let (store, other) = (store(&server.url()), store(&server.url()));
-    let lock = store.lock(TERM, None).unwrap().expect("the lock");
-    assert!(other.lock(TERM, None).unwrap().is_none());
+    let lock = store.lock(TERM, None, later()).unwrap().expect("the lock");
+    assert!(other.lock(TERM, None, later()).unwrap().is_none());
     let until = Instant::now() + Duration::from_millis(400);
-    assert!(other.lock(TERM, Some(until)).unwrap().is_none());
+    assert!(other.lock(TERM, Some(until), later()).unwrap().is_none());
     assert!(Instant::now() >= until);
-    assert!(lock.is_held(Duration::ZERO).unwrap());
-    assert!(lock.is_held(TERM - BOUND).unwrap());
-    assert!(!lock.is_held(TERM + Duration::from_secs(1)).unwrap());
+    assert!(lock.is_held(Duration::ZERO, later()).unwrap());
+    assert!(lock.is_held(TERM - BOUND, later()).unwrap());
+    assert!(!lock.is_held(TERM + Duration::from_secs(1), later()).unwrap());
     assert!(server.cli(&["GET", "{gcauth}:lock"]).ends_with(&format!(":{}", std::process::id())));
     // Whoever waits gets it.
     std::thread::scope(|scope| {
-        let waiter = scope.spawn(|| other.lock(TERM, Some(Instant::now() + BOUND)).unwrap().expect("the lock"));
+        let waiter =
+            scope.spawn(|| other.lock(TERM, Some(Instant::now() + BOUND), later()).unwrap().expect("the lock"));
         std::thread::sleep(Duration::from_millis(300));
         drop(lock);
         let lock = waiter.join().unwrap();
-        assert!(lock.is_held(Duration::ZERO).unwrap());
-        assert!(store.lock(TERM, None).unwrap().is_none());
+        assert!(lock.is_held(Duration::ZERO, later()).unwrap());
+        assert!(store.lock(TERM, None, later()).unwrap().is_none());
     });
     assert_eq!(server.cli(&["DBSIZE"]), "0");
 }
@@ -264,14 +266,14 @@ fn one_has_the_lock() {
 fn who_waits_for_a_lock_does_not_hammer() {
     let Some(server) = RedisServer::start() else { return };
     let (store, other) = (store(&server.url()), store(&server.url()));
-    let _lock = store.lock(TERM, None).unwrap().expect("the lock");
+    let _lock = store.lock(TERM, None, later()).unwrap().expect("the lock");
     let connections = || -> u32 {
         let info = server.cli(&["INFO", "stats"]);
         let line = info.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
         line.unwrap().trim().parse().unwrap()
     };
     let before = connections();
-    assert!(other.lock(TERM, Some(Instant::now() + Duration::from_millis(1500))).unwrap().is_none());
+    assert!(other.lock(TERM, Some(Instant::now() + Duration::from_millis(1500)), later()).unwrap().is_none());
     // One more is that of who asks: at once, perhaps once in between, and at the end.
     let looks = connections() - before - 1;
     assert!((2..=3).contains(&looks), "{looks}");
@@ -304,7 +306,7 @@ fn a_lock_is_exclusive_among_threads() {
             scope.spawn(|| {
                 let store = store(&server.url());
                 for _ in 0..3 {
-                    let lock = store.lock(TERM, Some(Instant::now() + Duration::from_secs(50))).unwrap();
+                    let lock = store.lock(TERM, Some(Instant::now() + Duration::from_secs(50)), later()).unwrap();
                     let lock = lock.expect("the lock, in time");
                     assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
                     std::thread::sleep(Duration::from_millis(5));
@@ -320,16 +322,16 @@ fn a_lock_is_exclusive_among_threads() {
 fn a_lock_expires_and_is_given_back_by_its_owner_only() {
     let Some(server) = RedisServer::start() else { return };
     let store = store(&server.url());
-    let late = store.lock(Duration::from_millis(300), None).unwrap().expect("the lock");
-    let next = store.lock(TERM, Some(Instant::now() + BOUND)).unwrap().expect("the lock after it expired");
-    assert!(!late.is_held(Duration::ZERO).unwrap());
+    let late = store.lock(Duration::from_millis(300), None, later()).unwrap().expect("the lock");
+    let next = store.lock(TERM, Some(Instant::now() + BOUND), later()).unwrap().expect("the lock after it expired");
+    assert!(!late.is_held(Duration::ZERO, later()).unwrap());
     drop(late);
-    assert!(next.is_held(Duration::ZERO).unwrap());
-    assert!(store.lock(TERM, None).unwrap().is_none());
+    assert!(next.is_held(Duration::ZERO, later()).unwrap());
+    assert!(store.lock(TERM, None, later()).unwrap().is_none());
     drop(next);
-    let lock = store.lock(TERM, None).unwrap().expect("the lock");
+    let lock = store.lock(TERM, None, later()).unwrap().expect("the lock");
     server.cli(&["DEL", "{gcauth}:lock"]);
-    assert!(!lock.is_held(Duration::ZERO).unwrap());
+    assert!(!lock.is_held(Duration::ZERO, later()).unwrap());
 }
 
 #[test]
@@ -344,11 +346,11 @@ fn a_lock_is_not_given_back_by_a_forked_child() {
 fn child_that_forgets_a_lock() {
     let Some(url) = url_of_parent() else { return };
     let store = store(&url);
-    let lock = store.lock(TERM, None).unwrap().expect("the lock");
-    assert!(lock.is_held(Duration::ZERO).unwrap());
+    let lock = store.lock(TERM, None, later()).unwrap().expect("the lock");
+    assert!(lock.is_held(Duration::ZERO, later()).unwrap());
     // From here on we are somebody else.
     crate::fork::note_child();
-    assert!(!lock.is_held(Duration::ZERO).unwrap());
+    assert!(!lock.is_held(Duration::ZERO, later()).unwrap());
     drop(lock);
 }
 
@@ -358,14 +360,14 @@ fn what_is_no_lock_is_not_taken_for_a_held_one() {
     let store = store(&server.url());
     for make in [&["SET", "{gcauth}:lock", "x"][..], &["RPUSH", "{gcauth}:lock", "x"]] {
         server.cli(make);
-        let error = store.lock(TERM, Some(Instant::now() + BOUND)).err().expect("an error");
+        let error = store.lock(TERM, Some(Instant::now() + BOUND), later()).err().expect("an error");
         assert_eq!((error.status(), error.is_retryable()), (Status::Store, false), "{error}");
         assert_eq!(server.cli(&["DEL", "{gcauth}:lock"]), "1");
     }
-    let lock = store.lock(TERM, None).unwrap().expect("the lock");
+    let lock = store.lock(TERM, None, later()).unwrap().expect("the lock");
     server.cli(&["DEL", "{gcauth}:lock"]);
     server.cli(&["RPUSH", "{gcauth}:lock", "x"]);
-    assert_eq!(lock.is_held(Duration::ZERO).unwrap_err().status(), Status::Store);
+    assert_eq!(lock.is_held(Duration::ZERO, later()).unwrap_err().status(), Status::Store);
     drop(lock);
     assert_eq!(server.cli(&["EXISTS", "{gcauth}:lock"]), "1");
 }
@@ -374,39 +376,39 @@ fn what_is_no_lock_is_not_taken_for_a_held_one() {
 fn a_stopped_server_is_an_error_and_a_started_one_is_none() {
     let Some(mut server) = RedisServer::start() else { return };
     let store = store(&server.url());
-    done(store.commit(Expected::Anything, record(1, 7)));
-    let lock = store.lock(TERM, None).unwrap().expect("the lock");
+    done(store.commit(Expected::Anything, record(1, 7), later()));
+    let lock = store.lock(TERM, None, later()).unwrap().expect("the lock");
     server.stop();
     refused(&store, "refused the connection", true);
-    let error = lock.is_held(Duration::ZERO).unwrap_err();
+    let error = lock.is_held(Duration::ZERO, later()).unwrap_err();
     assert_eq!((error.status(), error.is_retryable()), (Status::Store, true), "{error}");
     drop(lock);
     server.start_again();
     assert_eq!(present(&store), None);
-    assert_eq!(done(store.commit(Expected::Nothing, record(1, 7))), version(1, 7));
-    assert!(store.lock(TERM, None).unwrap().is_some());
+    assert_eq!(done(store.commit(Expected::Nothing, record(1, 7), later())), version(1, 7));
+    assert!(store.lock(TERM, None, later()).unwrap().is_some());
 }
 
 #[test]
 fn a_server_that_does_not_answer_costs_a_bounded_time() {
     let Some(server) = RedisServer::start() else { return };
     let store = hasty_store(&server.url());
-    done(store.commit(Expected::Anything, record(1, 7)));
-    let seen = store.lock(TERM, None).unwrap().expect("the lock");
+    done(store.commit(Expected::Anything, record(1, 7), later()));
+    let seen = store.lock(TERM, None, later()).unwrap().expect("the lock");
     server.suspend();
     let calls: [&dyn Fn(); 5] = [
-        &|| drop(store.load().unwrap_err()),
-        &|| drop(store.note(version(1, 7), &Notes::default(), &Notes::default()).unwrap_err()),
-        &|| drop(seen.is_held(Duration::ZERO).unwrap_err()),
-        &|| drop(store.lock(TERM, None).err().expect("no lock")),
-        &|| drop(store.lock(TERM, Some(Instant::now() + BOUND)).err().expect("no lock")),
+        &|| drop(store.load(later()).unwrap_err()),
+        &|| drop(store.note(version(1, 7), &Notes::default(), &Notes::default(), later()).unwrap_err()),
+        &|| drop(seen.is_held(Duration::ZERO, later()).unwrap_err()),
+        &|| drop(store.lock(TERM, None, later()).err().expect("no lock")),
+        &|| drop(store.lock(TERM, Some(Instant::now() + BOUND), later()).err().expect("no lock")),
     ];
     for call in calls {
         let begun = Instant::now();
         call();
         assert!(begun.elapsed() < PATIENCE * 3, "{:?}", begun.elapsed());
     }
-    let error = store.load().unwrap_err();
+    let error = store.load(later()).unwrap_err();
     assert_eq!((error.status(), error.is_retryable()), (Status::Store, true), "{error}");
     assert!(error.message().contains("no answer in time"), "{error}");
     server.resume();
@@ -418,25 +420,31 @@ fn a_lock_that_was_taken_too_late_is_free_again() {
     let Some(server) = RedisServer::start() else { return };
     let store = hasty_store(&server.url());
     // The script is known to the server, as it is in the long run.
-    drop(store.lock(TERM, None).unwrap().expect("the lock"));
+    drop(store.lock(TERM, None, later()).unwrap().expect("the lock"));
     server.suspend();
-    assert!(store.lock(TERM, None).is_err());
+    assert!(store.lock(TERM, None, later()).is_err());
     server.resume();
     let begun = Instant::now();
-    let lock = store.lock(TERM, Some(begun + BOUND)).unwrap().expect("the lock");
-    assert!(lock.is_held(TERM - BOUND).unwrap());
+    let lock = store.lock(TERM, Some(begun + BOUND), later()).unwrap().expect("the lock");
+    assert!(lock.is_held(TERM - BOUND, later()).unwrap());
 }
 
 #[test]
 fn a_commit_that_arrives_late_is_done_once_or_never() {
     let Some(server) = RedisServer::start() else { return };
     let store = hasty_store(&server.url());
-    done(store.commit(Expected::Nothing, record(1, 7)));
+    done(store.commit(Expected::Nothing, record(1, 7), later()));
     server.suspend();
-    assert_eq!(store.commit(Expected::Record(version(1, 7)), record(1, 0)).unwrap_err().status(), Status::Store);
-    assert_eq!(store.commit(Expected::Record(version(1, 7)), record(1, 0)).unwrap_err().status(), Status::Store);
+    assert_eq!(
+        store.commit(Expected::Record(version(1, 7)), record(1, 0), later()).unwrap_err().status(),
+        Status::Store
+    );
+    assert_eq!(
+        store.commit(Expected::Record(version(1, 7)), record(1, 0), later()).unwrap_err().status(),
+        Status::Store
+    );
     server.resume();
-    assert_eq!(outdated(store.commit(Expected::Record(version(1, 7)), record(1, 0))), version(1, 8));
+    assert_eq!(outdated(store.commit(Expected::Record(version(1, 7)), record(1, 0), later())), version(1, 8));
     assert_eq!(present(&store), Some(version(1, 8)));
 }
 
@@ -448,7 +456,7 @@ fn who_may_not_is_told_why() {
     refused(&store(&format!("redis://:canary-wrong@127.0.0.1:{port}")), "refuses the user name or password", false);
     refused(&store(&format!("redis://canary-u:canary-right@127.0.0.1:{port}")), "refuses the user name", false);
     let store_with_password = store(&format!("redis://:canary-right@127.0.0.1:{port}"));
-    assert_eq!(done(store_with_password.commit(Expected::Nothing, record(1, 1))), version(1, 1));
+    assert_eq!(done(store_with_password.commit(Expected::Nothing, record(1, 1), later())), version(1, 1));
 
     // No more than what is needed.
     let user = [
@@ -477,22 +485,22 @@ fn who_may_not_is_told_why() {
     assert_eq!(server.cli(&user), "OK");
     let store_of_user = store(&format!("redis://job:canary%40%C3%A9@127.0.0.1:{port}"));
     assert_eq!(present(&store_of_user), Some(version(1, 1)));
-    assert_eq!(done(store_of_user.commit(Expected::Anything, record(1, 0))), version(1, 2));
-    assert!(store_of_user.note(version(1, 2), &Notes::default(), &Notes::default()).unwrap());
-    let lock = store_of_user.lock(TERM, None).unwrap().expect("the lock");
-    assert!(lock.is_held(Duration::ZERO).unwrap());
+    assert_eq!(done(store_of_user.commit(Expected::Anything, record(1, 0), later())), version(1, 2));
+    assert!(store_of_user.note(version(1, 2), &Notes::default(), &Notes::default(), later()).unwrap());
+    let lock = store_of_user.lock(TERM, None, later()).unwrap().expect("the lock");
+    assert!(lock.is_held(Duration::ZERO, later()).unwrap());
     drop(lock);
     assert_eq!(server.cli(&["-a", "canary-right", "EXISTS", "{gcauth}:lock"]), "0");
     let elsewhere = store(&format!("redis://job:canary%40%C3%A9@127.0.0.1:{port}?key=canary"));
     refused(&elsewhere, "does not let this user", false);
-    let shown = format!("{store_of_user:?} {:?} {:?}", store_of_user.server.url, elsewhere.load());
+    let shown = format!("{store_of_user:?} {:?} {:?}", store_of_user.server.url, elsewhere.load(later()));
     assert!(!shown.contains("canary@") && !shown.contains("canary%") && !shown.contains("job"), "{shown}");
 
     let Some(open) = RedisServer::start() else { return };
     refused(&store(&format!("redis://:canary@127.0.0.1:{}", open.port())), "has no password", false);
     refused(&store(&format!("{}/99", open.url())), "no database", false);
     let second = store(&format!("{}/1", open.url()));
-    done(second.commit(Expected::Nothing, record(1, 1)));
+    done(second.commit(Expected::Nothing, record(1, 1), later()));
     assert_eq!(present(&store(&open.url())), None);
     assert_eq!(present(&second), Some(version(1, 1)));
 }
@@ -502,29 +510,29 @@ fn tls_with_a_ca_of_its_own() {
     let Some(server) = RedisServer::start_with_tls(&["--tls-auth-clients", "no"]) else { return };
     let trust = |file| Trust { ca_file: Some(server.dir().join(file)), ..Trust::default() };
     let store = store_that_trusts(&server.tls_url(), &trust("ca.pem"));
-    assert_eq!(done(store.commit(Expected::Nothing, record(1, 1))), version(1, 1));
+    assert_eq!(done(store.commit(Expected::Nothing, record(1, 1), later())), version(1, 1));
     assert_eq!(present(&store), Some(version(1, 1)));
-    let lock = store.lock(TERM, None).unwrap().expect("the lock");
-    assert!(lock.is_held(Duration::ZERO).unwrap());
+    let lock = store.lock(TERM, None, later()).unwrap().expect("the lock");
+    assert!(lock.is_held(Duration::ZERO, later()).unwrap());
     drop(lock);
     let big = with_token(&"x".repeat(1 << 20));
-    assert_eq!(done(store.commit(Expected::Anything, big)), version(1, 2));
-    assert_eq!(store.load().unwrap().unwrap().tokens.token().map(str::len), Some(1 << 20));
+    assert_eq!(done(store.commit(Expected::Anything, big, later())), version(1, 2));
+    assert_eq!(store.load(later()).unwrap().unwrap().tokens.token().map(str::len), Some(1 << 20));
 
     refused(&store_that_trusts(&server.tls_url(), &trust("other-ca.pem")), "unknown issuer", false);
     let other_name = server.tls_url().replace("127.0.0.1", "localhost");
     refused(&store_that_trusts(&other_name, &trust("ca.pem")), "for another host", false);
     let hasty = |url: &str| patient_store(url, &trust("ca.pem"), PATIENCE);
-    let error = hasty(&server.url().replace("redis:", "rediss:")).load().unwrap_err();
+    let error = hasty(&server.url().replace("redis:", "rediss:")).load(later()).unwrap_err();
     assert!(error.status() == Status::Store && error.message().contains("redis://?"), "{error}");
-    let error = hasty(&server.tls_url().replace("rediss:", "redis:")).load().unwrap_err();
+    let error = hasty(&server.tls_url().replace("rediss:", "redis:")).load(later()).unwrap_err();
     assert_eq!(error.status(), Status::Store, "{error}");
     let no_file = store_that_trusts(&server.tls_url(), &trust("missing.pem"));
-    assert_eq!(no_file.load().unwrap_err().status(), Status::Config);
+    assert_eq!(no_file.load(later()).unwrap_err().status(), Status::Config);
     // Bounded here too.
     server.suspend();
     let begun = Instant::now();
-    assert!(hasty(&server.tls_url()).load().unwrap_err().message().contains("no answer in time"));
+    assert!(hasty(&server.tls_url()).load(later()).unwrap_err().message().contains("no answer in time"));
     assert!(begun.elapsed() < PATIENCE * 3);
     server.resume();
 }
@@ -537,7 +545,7 @@ fn tls_that_wants_a_client_certificate() {
     trust.client_cert_file = Some(server.dir().join("server.pem"));
     trust.client_key_file = Some(server.dir().join("server-key.pem"));
     let store = store_that_trusts(&server.tls_url(), &trust);
-    assert_eq!(done(store.commit(Expected::Nothing, record(1, 1))), version(1, 1));
+    assert_eq!(done(store.commit(Expected::Nothing, record(1, 1), later())), version(1, 1));
 }
 
 fn with_token(token: &str) -> Record {
@@ -549,10 +557,10 @@ fn a_record_of_a_mebibyte() {
     let Some(server) = RedisServer::start() else { return };
     let store = store(&server.url());
     let token = "\"\\é".repeat((1 << 20) / 4);
-    assert_eq!(done(store.commit(Expected::Nothing, with_token(&token))), version(1, 0));
-    assert_eq!(store.load().unwrap().unwrap().tokens.token(), Some(token.as_str()));
-    assert_eq!(done(store.commit(Expected::Record(version(1, 0)), with_token("small"))), version(1, 1));
-    assert_eq!(store.load().unwrap().unwrap().tokens.token(), Some("small"));
+    assert_eq!(done(store.commit(Expected::Nothing, with_token(&token), later())), version(1, 0));
+    assert_eq!(store.load(later()).unwrap().unwrap().tokens.token(), Some(token.as_str()));
+    assert_eq!(done(store.commit(Expected::Record(version(1, 0)), with_token("small"), later())), version(1, 1));
+    assert_eq!(store.load(later()).unwrap().unwrap().tokens.token(), Some("small"));
 }
 
 #[test]
@@ -564,9 +572,10 @@ fn names_are_apart_and_may_be_odd() {
         names.iter().chain(&odd).map(|(query, name)| (store(&format!("{}{query}", server.url())), *name)).collect();
     for (index, (store, name)) in (1..).zip(&stores) {
         assert_eq!(present(store), None, "{name}");
-        assert_eq!(done(store.commit(Expected::Nothing, record(index, 0))), version(index, 0));
+        assert_eq!(done(store.commit(Expected::Nothing, record(index, 0), later())), version(index, 0));
     }
-    let locks: Vec<_> = stores.iter().map(|(store, _)| store.lock(TERM, None).unwrap().expect("the lock")).collect();
+    let locks: Vec<_> =
+        stores.iter().map(|(store, _)| store.lock(TERM, None, later()).unwrap().expect("the lock")).collect();
     for (index, (store, name)) in (1..).zip(&stores) {
         assert_eq!(present(store), Some(version(index, 0)), "{name}");
         assert_eq!(server.cli(&["EXISTS", &format!("{{{name}}}"), &format!("{{{name}}}:lock")]), "2", "{name}");
@@ -591,19 +600,19 @@ fn what_is_not_ours_is_left_alone() {
         server.cli(make);
         let before = server.cli(&["DUMP", key]);
         for result in [
-            store.load().map(drop),
-            store.commit(Expected::Anything, record(1, 0)).map(drop),
-            store.commit(Expected::Nothing, record(1, 0)).map(drop),
-            store.commit(Expected::Record(version(1, 0)), record(1, 0)).map(drop),
+            store.load(later()).map(drop),
+            store.commit(Expected::Anything, record(1, 0), later()).map(drop),
+            store.commit(Expected::Nothing, record(1, 0), later()).map(drop),
+            store.commit(Expected::Record(version(1, 0)), record(1, 0), later()).map(drop),
         ] {
             assert_eq!(result.unwrap_err().status(), Status::Store, "{make:?}");
         }
-        assert_ne!(store.note(version(1, 0), &Notes::default(), &Notes::default()).ok(), Some(true));
+        assert_ne!(store.note(version(1, 0), &Notes::default(), &Notes::default(), later()).ok(), Some(true));
         assert_eq!(server.cli(&["DUMP", key]), before, "{make:?}");
         server.cli(&["DEL", key]);
     }
     // A record of ours that a later version wrote, and one of another environment.
-    done(store.commit(Expected::Anything, record(1, 1)));
+    done(store.commit(Expected::Anything, record(1, 1), later()));
     let good = server.cli(&["HGET", key, "record"]);
     for (bad, status) in [
         (good.replace("\"format\":1", "\"format\":2"), Status::Store),
@@ -612,9 +621,9 @@ fn what_is_not_ours_is_left_alone() {
     ] {
         assert_ne!(bad, good);
         server.cli(&["HSET", key, "record", &bad]);
-        assert_eq!(store.load().unwrap_err().status(), status);
-        assert_eq!(store.commit(Expected::Anything, record(2, 0)).unwrap_err().status(), status);
-        assert_eq!(store.commit(Expected::Nothing, record(2, 0)).unwrap_err().status(), status);
+        assert_eq!(store.load(later()).unwrap_err().status(), status);
+        assert_eq!(store.commit(Expected::Anything, record(2, 0), later()).unwrap_err().status(), status);
+        assert_eq!(store.commit(Expected::Nothing, record(2, 0), later()).unwrap_err().status(), status);
         assert_eq!(server.cli(&["HGET", key, "record"]), bad);
     }
 }
@@ -623,38 +632,38 @@ fn what_is_not_ours_is_left_alone() {
 fn a_server_without_memory_keeps_what_it_has() {
     let Some(server) = RedisServer::start() else { return };
     let store = store(&server.url());
-    done(store.commit(Expected::Nothing, record(1, 1)));
+    done(store.commit(Expected::Nothing, record(1, 1), later()));
     server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
     for error in [
-        store.commit(Expected::Anything, record(1, 0)).unwrap_err(),
-        store.note(version(1, 1), &Notes::default(), &Notes::default()).unwrap_err(),
-        store.lock(TERM, None).err().expect("no lock"),
+        store.commit(Expected::Anything, record(1, 0), later()).unwrap_err(),
+        store.note(version(1, 1), &Notes::default(), &Notes::default(), later()).unwrap_err(),
+        store.lock(TERM, None, later()).err().expect("no lock"),
     ] {
         assert_eq!((error.status(), error.is_retryable()), (Status::Store, true), "{error}");
         assert!(error.message().contains("no memory left"), "{error}");
     }
     assert_eq!(present(&store), Some(version(1, 1)));
     server.cli(&["CONFIG", "SET", "maxmemory", "0"]);
-    assert_eq!(done(store.commit(Expected::Anything, record(1, 0))), version(1, 2));
+    assert_eq!(done(store.commit(Expected::Anything, record(1, 0), later())), version(1, 2));
 }
 
 #[test]
 fn a_replica_is_read_but_not_written() {
     let Some(primary) = RedisServer::start() else { return };
-    done(store(&primary.url()).commit(Expected::Nothing, record(1, 1)));
+    done(store(&primary.url()).commit(Expected::Nothing, record(1, 1), later()));
     let Some(replica) = RedisServer::start_with(&["--replicaof", "127.0.0.1", &primary.port().to_string()]) else {
         return;
     };
     let store = store(&replica.url());
     let end = Instant::now() + BOUND;
-    while store.load().ok().flatten().is_none() {
-        assert!(Instant::now() < end, "the replica has no data: {:?}", store.load());
+    while store.load(later()).ok().flatten().is_none() {
+        assert!(Instant::now() < end, "the replica has no data: {:?}", store.load(later()));
         std::thread::sleep(Duration::from_millis(20));
     }
     for error in [
-        store.commit(Expected::Anything, record(1, 0)).unwrap_err(),
-        store.note(version(1, 1), &Notes::default(), &Notes::default()).unwrap_err(),
-        store.lock(TERM, Some(Instant::now() + BOUND)).err().expect("no lock"),
+        store.commit(Expected::Anything, record(1, 0), later()).unwrap_err(),
+        store.note(version(1, 1), &Notes::default(), &Notes::default(), later()).unwrap_err(),
+        store.lock(TERM, Some(Instant::now() + BOUND), later()).err().expect("no lock"),
     ] {
         assert_eq!((error.status(), error.is_retryable()), (Status::Store, true), "{error}");
         assert!(error.message().contains("replica"), "{error}");
@@ -666,11 +675,11 @@ fn a_server_with_too_many_connections() {
     let Some(server) = RedisServer::start_with(&["--maxclients", "1"]) else { return };
     let hog = std::net::TcpStream::connect(("127.0.0.1", server.port())).unwrap();
     let store = store(&server.url());
-    let error = store.load().unwrap_err();
+    let error = store.load(later()).unwrap_err();
     assert_eq!((error.status(), error.is_retryable()), (Status::Store, true), "{error}");
     drop(hog);
     let end = Instant::now() + BOUND;
-    while let Err(error) = store.load() {
+    while let Err(error) = store.load(later()) {
         assert!(Instant::now() < end, "{error}");
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -694,12 +703,12 @@ fn a_cluster_is_followed_to_the_right_node() {
     }
     for (index, name) in (1..).zip(["a", "b", "c", "d", "e", "f"]) {
         let stores = [&a, &b].map(|node| store(&format!("{}?key={name}", node.url())));
-        assert_eq!(done(stores[0].commit(Expected::Nothing, record(index, 0))), version(index, 0));
-        assert_eq!(done(stores[1].commit(Expected::Anything, record(index, 0))), version(index, 1));
+        assert_eq!(done(stores[0].commit(Expected::Nothing, record(index, 0), later())), version(index, 0));
+        assert_eq!(done(stores[1].commit(Expected::Anything, record(index, 0), later())), version(index, 1));
         assert_eq!(present(&stores[0]), Some(version(index, 1)));
-        let lock = stores[0].lock(TERM, None).unwrap().expect("the lock");
-        assert!(stores[1].lock(TERM, None).unwrap().is_none());
-        assert!(lock.is_held(Duration::ZERO).unwrap());
+        let lock = stores[0].lock(TERM, None, later()).unwrap().expect("the lock");
+        assert!(stores[1].lock(TERM, None, later()).unwrap().is_none());
+        assert!(lock.is_held(Duration::ZERO, later()).unwrap());
     }
     assert_ne!(a.cli(&["DBSIZE"]), "0");
     assert_ne!(b.cli(&["DBSIZE"]), "0");
@@ -732,10 +741,10 @@ fn who_is_no_redis_is_found_out() {
             });
             let store = store(&format!("redis://127.0.0.1:{port}"));
             for error in [
-                store.load().unwrap_err(),
-                store.commit(Expected::Anything, record(1, 0)).unwrap_err(),
-                store.commit(Expected::Nothing, record(1, 0)).unwrap_err(),
-                store.lock(TERM, None).err().expect("no lock"),
+                store.load(later()).unwrap_err(),
+                store.commit(Expected::Anything, record(1, 0), later()).unwrap_err(),
+                store.commit(Expected::Nothing, record(1, 0), later()).unwrap_err(),
+                store.lock(TERM, None, later()).err().expect("no lock"),
             ] {
                 assert_eq!((error.status(), error.is_retryable()), (Status::Store, may_pass), "{error}");
                 assert!(error.message().contains(what), "{error}");
@@ -759,7 +768,7 @@ fn an_endless_or_silent_answer_ends() {
                 while if endless { socket.write_all(&byte).is_ok() } else { trickle(&mut socket, &mut byte) } {}
             });
             let begun = Instant::now();
-            let error = hasty_store(&url).load().unwrap_err();
+            let error = hasty_store(&url).load(later()).unwrap_err();
             assert_eq!(error.status(), Status::Store, "{error}");
             assert!(begun.elapsed() < BOUND);
         });
@@ -785,13 +794,8 @@ fn a_bad_url_is_a_fault_of_the_config() {
 #[test]
 fn work_ends_with_the_call_but_for_a_moment() {
     let now = Instant::now();
-    let within = |until: Option<u64>| {
-        let patience =
-            Patience { longest: Duration::from_secs(5), until: until.map(|ms| now + Duration::from_millis(ms)) };
-        patience.deadline(now) - now
-    };
-    assert_eq!(within(None), Duration::from_secs(5));
-    assert_eq!(within(Some(60_000)), Duration::from_secs(5));
-    assert_eq!(within(Some(2_000)), Duration::from_secs(2));
-    assert_eq!(within(Some(0)), LAST_WORK);
+    let within = |until_ms| end_of_work(now, Duration::from_secs(5), now + Duration::from_millis(until_ms)) - now;
+    assert_eq!(within(60_000), Duration::from_secs(5));
+    assert_eq!(within(2_000), Duration::from_secs(2));
+    assert_eq!(within(0), LAST_WORK);
 }

@@ -1,6 +1,7 @@
 # Builds, tests and installs libgcauth. `make help` lists the targets.
 
 PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 DESTDIR ?=
@@ -18,14 +19,16 @@ RELEASE := $(TARGET)/release
 DEMO := build/demo
 BUILD_LIBRARY := CARGO='$(CARGO)' scripts/build-library $(if $(filter-out yes,$(REDIS)),--no-default-features)
 ARCHIVE := build/make/libgcauth.a
-PACKAGE_FILES := build/make/package
+SANDBOX_DIR ?= build/sandbox
 PKGCONFIGDIR := $(LIBDIR)/pkgconfig
 CMAKEDIR := $(LIBDIR)/cmake/gcauth
 INSTALLED := $(addprefix $(DESTDIR), $(LIBDIR)/libgcauth.so.$(VERSION) $(LIBDIR)/libgcauth.so.$(SOVERSION) \
     $(LIBDIR)/libgcauth.so $(LIBDIR)/libgcauth.a $(INCLUDEDIR)/gcauth.h $(INCLUDEDIR)/gcauth.hpp \
-    $(PKGCONFIGDIR)/gcauth.pc $(CMAKEDIR)/gcauthConfig.cmake $(CMAKEDIR)/gcauthConfigVersion.cmake)
+    $(PKGCONFIGDIR)/gcauth.pc $(CMAKEDIR)/gcauthConfig.cmake $(CMAKEDIR)/gcauthConfigVersion.cmake \
+    $(BINDIR)/gcauth-sandbox)
 
-.PHONY: all help library check-header header demo test sanitize soak bench fuzz install uninstall package clean
+.PHONY: all help library sandbox-program check-header header demo sandbox test sanitize soak bench fuzz install \
+    install-sandbox uninstall package clean
 
 all: library check-header ## build the library and check the header (what `make` does)
 	@echo "$(RELEASE)/libgcauth.so and $(ARCHIVE) are ready, the header is include/gcauth.h"
@@ -38,6 +41,10 @@ library: ## build libgcauth.so and libgcauth.a
 	$(BUILD_LIBRARY)
 	scripts/static-archive $(RELEASE)/libgcauth.a $(ARCHIVE)
 
+sandbox-program:
+	@scripts/setup build
+	$(CARGO) build --locked --release -p gcauth-sandbox
+
 check-header: ## compile the header by itself, in each standard of C and C++ that it is for
 	@tests/artefacts/header.sh
 
@@ -48,7 +55,7 @@ header: ## write include/gcauth.h anew from the Rust sources
 demo: ## log in, renew, switch project and send a request, in C, at a local HTTPS server
 	@scripts/setup demo
 	$(BUILD_LIBRARY)
-	$(CARGO) build --locked --release -p gcauth-sandbox
+	@$(MAKE) --no-print-directory sandbox-program
 	@mkdir -p $(DEMO)
 	@ln -sf $(abspath $(RELEASE))/libgcauth.so $(DEMO)/libgcauth.so
 	@ln -sf libgcauth.so $(DEMO)/libgcauth.so.$(SOVERSION)
@@ -57,6 +64,9 @@ demo: ## log in, renew, switch project and send a request, in C, at a local HTTP
 	@echo; echo "A sandbox on this machine stands in for the platform; a C program logs in there over HTTPS."
 	@GCAUTH_PASSWORD=lovelace scripts/sandbox with -- \
 	    sh -c '$(DEMO)/demo ada analytical-engines exomes genomes $$GCAUTH_SANDBOX_HTTPS/me'
+
+sandbox: sandbox-program ## start a server that stands in for the platform, and say how to use it; Ctrl-C ends it
+	@exec $(RELEASE)/gcauth-sandbox --guide --dir '$(SANDBOX_DIR)'
 
 test: ## run all tests
 	@scripts/setup test
@@ -78,10 +88,19 @@ fuzz: ## run each fuzz target for a minute (FUZZ_SECONDS)
 	@scripts/setup fuzz
 	@scripts/fuzz $(FUZZ_SECONDS)
 
-$(RELEASE)/libgcauth.so $(ARCHIVE):
-	$(MAKE) library
+# What is not built yet is built, but not by sudo, which would leave files of root in the checkout.
+define build_what_is_missing
+@if [ "$${SUDO_UID:-0}" != 0 ]; then echo '$@ is not built yet: run `make $(1)` first, without sudo' >&2; exit 1; fi
+@$(MAKE) --no-print-directory $(1)
+endef
 
-# What is built is installed as it is, so that `sudo make install` needs no Rust.
+$(RELEASE)/libgcauth.so $(ARCHIVE):
+	$(call build_what_is_missing,library)
+
+$(RELEASE)/gcauth-sandbox:
+	$(call build_what_is_missing,sandbox-program)
+
+# What is built is installed as it is, so that `sudo make install` needs no Rust, and writes nothing here.
 install: $(RELEASE)/libgcauth.so $(ARCHIVE) ## install below PREFIX (/usr/local), staged in DESTDIR
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(PKGCONFIGDIR) $(DESTDIR)$(CMAKEDIR)
 	$(INSTALL) -m 644 $(RELEASE)/libgcauth.so $(DESTDIR)$(LIBDIR)/libgcauth.so.$(VERSION)
@@ -89,12 +108,17 @@ install: $(RELEASE)/libgcauth.so $(ARCHIVE) ## install below PREFIX (/usr/local)
 	ln -sf libgcauth.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libgcauth.so
 	$(INSTALL) -m 644 $(ARCHIVE) $(DESTDIR)$(LIBDIR)/libgcauth.a
 	$(INSTALL) -m 644 include/gcauth.h bindings/cpp/gcauth.hpp $(DESTDIR)$(INCLUDEDIR)
-	scripts/package-files $(VERSION) $(SOVERSION) $(LIBDIR) $(INCLUDEDIR) $(PACKAGE_FILES)
-	$(INSTALL) -m 644 $(PACKAGE_FILES)/gcauth.pc $(DESTDIR)$(PKGCONFIGDIR)
-	$(INSTALL) -m 644 $(PACKAGE_FILES)/*.cmake $(DESTDIR)$(CMAKEDIR)
+	files=$$(mktemp -d) && trap 'rm -rf "$$files"' EXIT && \
+	    scripts/package-files $(VERSION) $(SOVERSION) $(LIBDIR) $(INCLUDEDIR) "$$files" && \
+	    $(INSTALL) -m 644 "$$files"/gcauth.pc $(DESTDIR)$(PKGCONFIGDIR) && \
+	    $(INSTALL) -m 644 "$$files"/*.cmake $(DESTDIR)$(CMAKEDIR)
 	if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then ldconfig; fi
 
-uninstall: ## remove what `make install` with the same variables installed
+install-sandbox: $(RELEASE)/gcauth-sandbox ## install gcauth-sandbox, the server that `make sandbox` starts
+	$(INSTALL) -d $(DESTDIR)$(BINDIR)
+	$(INSTALL) -m 755 $(RELEASE)/gcauth-sandbox $(DESTDIR)$(BINDIR)
+
+uninstall: ## remove what `make install` with the same variables installed, and gcauth-sandbox
 	rm -f $(INSTALLED)
 	[ ! -d $(DESTDIR)$(CMAKEDIR) ] || rmdir --ignore-fail-on-non-empty $(DESTDIR)$(CMAKEDIR)
 	if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then ldconfig; fi

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What is installed works, wherever it is moved to: install.sh HOW BUILD_DIR TARGET_DIR, beside a sandbox. HOW is one of
 #
-#   make, cmake   installed into an empty prefix, which is moved afterwards
+#   make, cmake   installed into an empty prefix, which is moved afterwards; make writes nothing where it is called
 #   tar, deb      what cpack makes, unpacked
 #   dpkg          the Debian packages, installed, as root and where there are none already; removed afterwards
 #
@@ -36,10 +36,37 @@ packages() { # packages GENERATOR
     (cd "$work/package" && quietly cpack -G "$1" -B "$work/packages")
 }
 
+# As `sudo make install` does it in a checkout where `make` was run: without Rust, and without leaving anything of root's.
+from_a_checkout() {
+    local checkout=$work/checkout
+    local without_rust=(env -u CARGO_TARGET_DIR PATH=/usr/bin:/bin:/usr/sbin:/sbin CARGO=false)
+    mkdir -p "$checkout"/{target/release,build/make}
+    cp -r Makefile Cargo.toml Cargo.lock build.rs src scripts cmake include bindings "$checkout"
+    cp "$build/lib/libgcauth.so.$version" "$checkout/target/release/libgcauth.so"
+    cp "$build/lib/libgcauth.a" "$checkout/build/make"
+    state() {
+        find "$checkout" -printf '%P %u %m %s %T@ %C@\n' | LC_ALL=C sort
+    }
+    state >"$work/before"
+    quietly "${without_rust[@]}" make -C "$checkout" install DESTDIR="$work/gone" PREFIX=/somewhere/else
+    quietly "${without_rust[@]}" make -C "$checkout" uninstall DESTDIR="$work/gone" PREFIX=/somewhere/else
+    ! find "$work/gone" ! -type d | grep . || fail 'it was not uninstalled'
+    quietly "${without_rust[@]}" make -C "$checkout" install DESTDIR="$work/stage" PREFIX=/somewhere/else
+    state | diff "$work/before" - || fail 'the checkout is not as it was'
+
+    # What was not built, sudo does not build.
+    rm "$checkout/target/release/libgcauth.so"
+    state >"$work/before"
+    ! SUDO_UID=1000 "${without_rust[@]}" make -C "$checkout" install DESTDIR="$work/none" PREFIX=/x >"$work/output" 2>&1 ||
+        fail 'something was installed that was not built'
+    grep -q 'run `make library` first, without sudo' "$work/output" || { cat "$work/output"; fail 'it gives no advice'; }
+    state | diff "$work/before" - || fail 'the checkout is not as it was after an installation that failed'
+}
+
 doc=
 case $how in
     make)
-        quietly make install DESTDIR="$work/stage" PREFIX=/somewhere/else
+        from_a_checkout
         mv "$work/stage/somewhere/else" "$moved"
         ;;
     cmake)
@@ -148,7 +175,7 @@ for language in c cpp; do
     done
 done
 
-# By pkg-config and by hand, in the words of the examples' README.
+# By pkg-config and by hand, in the words of the README.
 [ "$(pkg-config --modversion gcauth)" = "$version" ] || fail "gcauth.pc is of version $(pkg-config --modversion gcauth)"
 export LD_LIBRARY_PATH=$moved/$libdir
 by_hand=(env)
@@ -162,15 +189,21 @@ for compile in 'cc c' 'c++ cpp'; do
     {
         "$compiler" "$source" $(pkg-config --cflags --libs gcauth) -o "$work/by_pkg_config"
         "${by_hand[@]}" "$compiler" "$source" -lgcauth -o "$work/by_hand"
-        "$compiler" "$source" $(pkg-config --cflags gcauth) "$moved/$libdir/libgcauth.a" \
-            $(pkg-config --static --libs-only-other --libs-only-l gcauth | sed 's/-lgcauth//') -o "$work/static"
+        # glibc before 2.34 has some of itself in other libraries, which pkg-config names as well.
+        "$compiler" "$source" $(pkg-config --cflags gcauth) "$moved/$libdir/libgcauth.a" -o "$work/static"
+        # The linker warns of getaddrinfo, which needs the system's libraries even there.
+        "$compiler" -static "$source" $(pkg-config --cflags --libs --static gcauth) -o "$work/all_static" 2>"$work/output" ||
+            { cat "$work/output"; fail "-static with $compiler"; }
     }
     for program in by_pkg_config by_hand; do
         logs_in "$work/$program"
         needs "$work/$program" yes
     done
-    logs_in "$work/static"
-    needs "$work/static" no
+    for program in static all_static; do
+        logs_in "$work/$program"
+        needs "$work/$program" no
+    done
+    ! readelf -d "$work/all_static" | grep -q NEEDED || fail 'a program linked with -static needs libraries'
 done
 
 # With an archive and no shared library, all is static.

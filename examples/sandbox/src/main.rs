@@ -60,6 +60,10 @@ struct Arguments {
     #[arg(long)]
     log: bool,
 
+    /// Print how to use it, for people, in place of the line
+    #[arg(long)]
+    guide: bool,
+
     /// End when standard input ends
     #[arg(long)]
     exit_with_stdin: bool,
@@ -94,6 +98,7 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> io::Result<()> {
     let mut users = vec![User::demo()];
     users.extend(arguments.user);
+    let accounts = arguments.guide.then(|| users.clone());
     let sandbox = Sandbox::start(Options {
         http_port: arguments.http_port,
         https_port: arguments.https_port,
@@ -111,7 +116,10 @@ fn run(arguments: Arguments) -> io::Result<()> {
     if let Some(path) = &arguments.pid_file {
         write_file(path, &format!("{}\n", std::process::id()))?;
     }
-    announce(&sandbox, &arguments.bad_tls)?;
+    match accounts {
+        Some(accounts) => guide(&sandbox, &accounts)?,
+        None => announce(&sandbox, &arguments.bad_tls)?,
+    }
     if arguments.exit_with_stdin {
         let mut rest = [0; 1024];
         while io::stdin().read(&mut rest)? > 0 {}
@@ -137,4 +145,31 @@ fn announce(sandbox: &Sandbox, bad_tls: &[BadTls]) -> io::Result<()> {
     let mut stdout = io::stdout();
     writeln!(stdout, "{line}")?;
     stdout.flush()
+}
+
+fn guide(sandbox: &Sandbox, accounts: &[User]) -> io::Result<()> {
+    let control = sandbox.http_url().replace("/api/v1", "/sandbox");
+    let mut text = format!(
+        "A sandbox stands in for the platform, at {} (and {}).\nIn another terminal:\n\n  export GCAUTH_CONFIG={}\n\n",
+        sandbox.https_url(),
+        sandbox.http_url(),
+        shell_word(&sandbox.config_file().display().to_string()),
+    );
+    for User { username, password, organization, projects } in accounts {
+        let projects: Vec<&str> = projects.iter().map(|project| project.slug.as_str()).collect();
+        text.push_str(&format!("user {username}, password {password}, organization {organization}"));
+        text.push_str(&format!(", projects: {}\n", projects.join(", ")));
+    }
+    text.push_str(&format!("\nWhat happened: curl {control}/counters; it can also break to order, see its README.\n"));
+    text.push_str("Ctrl-C ends it.\n");
+    let mut stdout = io::stdout();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}
+
+fn shell_word(text: &str) -> String {
+    if text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c)) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
 }

@@ -4,6 +4,7 @@
     reset_sandbox()
     readme = read(joinpath(PACKAGE, "..", "README.md"), String)
     examples = normpath(joinpath(PACKAGE, "..", "examples"))
+    root = normpath(joinpath(PACKAGE, "..", "..", ".."))
     section = split(readme, "## A first login\n")[2]
     block(language) = match(Regex("```$language\n(.*?)```", "s"), section)[1]
 
@@ -20,7 +21,7 @@
         for text in commands
             command, printed = split(text, '\n'; limit = 2)
             startswith(command, "export GCAUTH_CONFIG=") && continue # the tests' sandbox is another one
-            process = ignorestatus(setenv(`bash -c "{ $command; } 2>&1"`, environment; dir = examples))
+            process = ignorestatus(setenv(`bash -c "{ $command; } 2>&1"`, environment; dir = root))
             output = read(process, String)
             @test without_ports(output) == without_ports(printed)
         end

@@ -3,22 +3,29 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result, Status};
+use crate::redact::clean;
 use crate::store::LockChoice;
 #[cfg(feature = "redis")]
 use crate::store::RedisUrl;
-use crate::token::json::{Fault, Object};
 use crate::transport::{Endpoint, ProxySetting, Settings, Trust};
 
-/// Larger than any config in its right mind.
-const MAX_LEN: usize = 1 << 20;
-/// Times in milliseconds and seconds stay below this, so that sums of them can't overflow anything.
-const MAX_NUMBER: u64 = i32::MAX as u64;
+mod reading;
+mod section;
+
+use reading::{parse, read_file};
+use section::Section;
+
+/// How much of an environment's name is shown, and of all of them.
+const MAX_ENV: usize = 60;
+const MAX_ENVS: usize = 160;
+/// How much of a path is shown.
+const MAX_PATH: usize = 200;
 
 /// What the environment of the process says, read once.
 #[derive(Clone, Default)]
@@ -119,47 +126,25 @@ pub(crate) enum StoreChoice {
 impl Config {
     /// Reads a config. `None` means the file that the surroundings name, or else the defaults.
     pub fn load(json: Option<&str>, surroundings: &Surroundings) -> Result<Self> {
-        let from_file = surroundings.config_file.as_ref().filter(|_| json.is_none());
-        let file = from_file.map(|path| read_config_file(path)).transpose()?;
+        let from_file = surroundings.config_file.as_deref().filter(|_| json.is_none());
+        let file = from_file.map(read_file).transpose()?;
         let json = json.or(file.as_deref());
         let read = || {
             let value = match json {
-                Some(json) => parse(json)?,
+                Some(json) => parse(json, from_file.is_some())?,
                 None => Value::Object(Map::new()),
             };
             Self::from_value(&value, surroundings)
         };
-        read().map_err(|error| match &from_file {
-            Some(path) => error.in_context(&format!("{}, named by GCAUTH_CONFIG", path.display())),
+        read().map_err(|error| match from_file {
+            Some(path) => error.in_context(&format!("{}, named by GCAUTH_CONFIG", clean_path(path))),
             None => error,
         })
     }
 
     fn from_value(value: &Value, surroundings: &Surroundings) -> Result<Self> {
         let top = Section::top(value)?;
-        top.only(&[
-            "env",
-            "environments",
-            "login",
-            "refresh",
-            "response",
-            "claims",
-            "renew_before_s",
-            "clock_leeway_s",
-            "connect_timeout_ms",
-            "timeout_ms",
-            "retries",
-            "ca_file",
-            "client_cert_file",
-            "client_key_file",
-            "proxy",
-            "public_key",
-            "jwks_url",
-            "user_agent",
-            "allow_http",
-            "store",
-            "store_lock",
-        ])?;
+        top.check_keys()?;
         let timeout = top.millis("timeout_ms", 30_000)?;
         Ok(Config {
             env: top.text("env", "prod")?,
@@ -189,11 +174,12 @@ impl Config {
             Some((name, host)) => Ok((name, host)),
             None => {
                 let known: Vec<&str> = self.environments.keys().map(String::as_str).collect();
+                let (name, known) = (clean(name, &[], MAX_ENV), clean(&known.join(", "), &[], MAX_ENVS));
                 Err(Error::new(
                     Status::Config,
                     format!(
-                        "unknown env; the config knows {}: add the new one to \"environments\", with its \"host\"",
-                        known.join(", ")
+                        "unknown env \"{name}\"; the config knows {known}: take one of them, or add the new one to \
+                         \"environments\", with its \"host\""
                     ),
                 ))
             }
@@ -201,30 +187,9 @@ impl Config {
     }
 }
 
-fn read_config_file(path: &std::path::Path) -> Result<String> {
-    let fail = |why: String| {
-        Error::new(Status::Config, format!("the config file {}, named by GCAUTH_CONFIG, {why}", path.display()))
-    };
-    let size = std::fs::metadata(path).map_err(|e| fail(format!("can't be read: {e}")))?.len();
-    if size > MAX_LEN as u64 {
-        return Err(fail("is larger than 1 MiB".into()));
-    }
-    std::fs::read_to_string(path).map_err(|e| fail(format!("can't be read: {e}")))
-}
-
-fn parse(json: &str) -> Result<Value> {
-    if json.len() > MAX_LEN {
-        return Err(Error::new(Status::Config, "the config is larger than 1 MiB"));
-    }
-    let value: Value = serde_json::from_str(json).map_err(|e| {
-        // Only the place: serde's text can repeat the input.
-        Error::new(Status::Config, format!("the config is not valid JSON (line {}, column {})", e.line(), e.column()))
-    })?;
-    match Object::parse(json) {
-        // What is no object is told below, by what is there instead.
-        Ok(_) | Err(Fault::NotAnObject) => Ok(value),
-        Err(fault) => Err(Error::new(Status::Config, format!("the config {}", fault.as_str()))),
-    }
+/// A path for a message.
+fn clean_path(path: &Path) -> String {
+    clean(&path.to_string_lossy(), &[], MAX_PATH)
 }
 
 fn environments(top: &Section) -> Result<BTreeMap<String, Endpoint>> {
@@ -240,7 +205,7 @@ fn environments(top: &Section) -> Result<BTreeMap<String, Endpoint>> {
     let section = top.section("environments")?;
     for name in section.keys() {
         let environment = section.section(name)?;
-        environment.only(&["host"])?;
+        environment.check_keys()?;
         let host = environment.optional_text("host")?.ok_or_else(|| environment.wrong("host", "is missing"))?;
         let endpoint = Endpoint::parse(host).map_err(|why| environment.wrong("host", why))?;
         known.insert(name.clone(), endpoint);
@@ -250,9 +215,9 @@ fn environments(top: &Section) -> Result<BTreeMap<String, Endpoint>> {
 
 fn login(top: &Section) -> Result<LoginWire> {
     let login = top.section("login")?;
-    login.only(&["path", "fields"])?;
+    login.check_keys()?;
     let fields = login.section("fields")?;
-    fields.only(&["username", "password", "organization_id", "project_id"])?;
+    fields.check_keys()?;
     let wire = LoginWire {
         path: login.path("path", "frontdesk/login")?,
         username: fields.text("username", "username")?,
@@ -266,9 +231,9 @@ fn login(top: &Section) -> Result<LoginWire> {
 
 fn refresh(top: &Section) -> Result<RefreshWire> {
     let refresh = top.section("refresh")?;
-    refresh.only(&["path", "fields"])?;
+    refresh.check_keys()?;
     let fields = refresh.section("fields")?;
-    fields.only(&["token", "refresh_token", "project_id"])?;
+    fields.check_keys()?;
     let wire = RefreshWire {
         path: refresh.path("path", "auth/refresh-token")?,
         token: fields.text("token", "token")?,
@@ -281,7 +246,7 @@ fn refresh(top: &Section) -> Result<RefreshWire> {
 
 fn response(top: &Section) -> Result<ResponseWire> {
     let response = top.section("response")?;
-    response.only(&["token", "refresh_token", "token_type"])?;
+    response.check_keys()?;
     Ok(ResponseWire {
         token: response.text("token", "token")?,
         refresh_token: response.text("refresh_token", "refreshToken")?,
@@ -291,8 +256,8 @@ fn response(top: &Section) -> Result<ResponseWire> {
 
 fn project_id_claims(top: &Section) -> Result<Vec<String>> {
     let claims = top.section("claims")?;
-    claims.only(&["project_id"])?;
-    let wrong = || claims.wrong("project_id", "must be an array of claim names");
+    claims.check_keys()?;
+    let wrong = || claims.wrong("project_id", "must be a list of claim names: [\"…\"]");
     match claims.get("project_id") {
         None => Ok(["project_id", "projectId", "project.id", "project"].map(str::to_owned).into()),
         Some(Value::Array(paths)) => paths
@@ -364,132 +329,7 @@ fn store(top: &Section) -> Result<StoreChoice> {
         }
         #[cfg(not(feature = "redis"))]
         Some(("redis" | "rediss", _)) => Err(top.wrong("store", "names Redis, which this build leaves out")),
+        _ if store.starts_with(['/', '.', '~']) => Err(top.wrong("store", "must begin with file: where it is a path")),
         _ => Err(top.wrong("store", "must be \"memory\", \"file:PATH\" or a redis:// or rediss:// URL")),
-    }
-}
-
-/// One object of the config, with the dotted path to it for messages.
-struct Section<'a> {
-    path: String,
-    /// None where the config does not have the section.
-    map: Option<&'a Map<String, Value>>,
-}
-
-impl<'a> Section<'a> {
-    fn top(value: &'a Value) -> Result<Self> {
-        match value {
-            Value::Object(map) => Ok(Section { path: String::new(), map: Some(map) }),
-            _ => Err(Error::new(Status::Config, "the config must be a JSON object")),
-        }
-    }
-
-    fn keys(&self) -> impl Iterator<Item = &'a String> {
-        self.map.into_iter().flat_map(Map::keys)
-    }
-
-    /// The value of `key`; null counts as absent.
-    fn get(&self, key: &str) -> Option<&'a Value> {
-        self.map?.get(key).filter(|value| !value.is_null())
-    }
-
-    fn name(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
-    }
-
-    fn wrong(&self, key: &str, why: &str) -> Error {
-        let name = crate::redact::clean(&self.name(key), &[], 100);
-        Error::new(Status::Config, format!("config key \"{name}\" {why}"))
-    }
-
-    /// Refuses keys that are not in `known`, and names the nearest that is.
-    fn only(&self, known: &[&str]) -> Result<()> {
-        let Some(unknown) = self.keys().find(|key| !known.contains(&key.as_str())) else {
-            return Ok(());
-        };
-        let shown = crate::redact::clean(unknown, &[], 60);
-        let nearest =
-            known.iter().max_by(|a, b| strsim::jaro_winkler(&shown, a).total_cmp(&strsim::jaro_winkler(&shown, b)));
-        Err(Error::new(
-            Status::Config,
-            format!(
-                "unknown config key \"{}\"; the nearest known key is \"{}\"",
-                self.name(&shown),
-                self.name(nearest.unwrap_or(&"")),
-            ),
-        ))
-    }
-
-    fn section(&self, key: &str) -> Result<Section<'a>> {
-        match self.get(key) {
-            None => Ok(Section { path: self.name(key), map: None }),
-            Some(Value::Object(map)) => Ok(Section { path: self.name(key), map: Some(map) }),
-            Some(_) => Err(self.wrong(key, "must be an object")),
-        }
-    }
-
-    /// A string; an empty one counts as absent.
-    fn optional_text(&self, key: &str) -> Result<Option<&'a str>> {
-        match self.get(key) {
-            None => Ok(None),
-            Some(Value::String(text)) if text.is_empty() => Ok(None),
-            Some(Value::String(text)) if text.contains('\0') => Err(self.wrong(key, "must not contain a NUL")),
-            Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(self.wrong(key, "must be a string")),
-        }
-    }
-
-    fn text(&self, key: &str, default: &str) -> Result<String> {
-        Ok(self.optional_text(key)?.unwrap_or(default).to_owned())
-    }
-
-    /// A path below a base URL.
-    fn path(&self, key: &str, default: &str) -> Result<String> {
-        let path = self.text(key, default)?;
-        match Endpoint::parse("https://host").and_then(|host| host.join(&path)) {
-            Ok(_) => Ok(path),
-            Err(_) => Err(self.wrong(key, "must be a path without query, fragment or white space")),
-        }
-    }
-
-    /// A whole number; 1e3 and 1000.0 are whole numbers too.
-    fn number(&self, key: &str, default: u64, min: u64) -> Result<u64> {
-        let Some(value) = self.get(key) else {
-            return Ok(default);
-        };
-        let number = match value {
-            Value::Number(n) => n.as_u64().or_else(|| {
-                n.as_f64().filter(|f| f.fract() == 0.0 && *f >= 0.0 && *f <= MAX_NUMBER as f64).map(|f| f as u64)
-            }),
-            _ => None,
-        };
-        match number {
-            Some(n) if (min..=MAX_NUMBER).contains(&n) => Ok(n),
-            _ => Err(self.wrong(key, &format!("must be a whole number from {min} to {MAX_NUMBER}"))),
-        }
-    }
-
-    fn millis(&self, key: &str, default: u64) -> Result<Duration> {
-        Ok(Duration::from_millis(self.number(key, default, 1)?))
-    }
-
-    fn boolean(&self, key: &str, default: bool) -> Result<bool> {
-        match self.get(key) {
-            None => Ok(default),
-            Some(Value::Bool(b)) => Ok(*b),
-            Some(_) => Err(self.wrong(key, "must be true or false")),
-        }
-    }
-
-    /// Refuses two fields of one request under the same name.
-    fn distinct(&self, names: &[&String]) -> Result<()> {
-        for (i, name) in names.iter().enumerate() {
-            if names[..i].contains(name) {
-                return Err(Error::new(
-                    Status::Config,
-                    format!("config key \"{}\" gives two fields the same name", self.path),
-                ));
-            }
-        }
-        Ok(())
     }
 }

@@ -14,7 +14,7 @@ use crate::status::gc_auth_status_t;
 /// This and gc_auth_from_json() are the only functions that read the environment: `GCAUTH_CONFIG`, `SSL_CERT_FILE`,
 /// `SSL_CERT_DIR`, and the proxy variables that curl reads.
 ///
-/// - `config`: a JSON object as text (not a file's name), see the README for its keys. NULL or "": the file that `GCAUTH_CONFIG` names, or else the
+/// - `config`: a JSON object as text (not a file's name), see docs/configuration.md for its keys. NULL or "": the file that `GCAUTH_CONFIG` names, or else the
 ///   built-in defaults.
 /// - `token`, `refresh_token`: tokens from elsewhere, or NULL or "". With a shared store they only seed an empty one; a
 ///   session that is stored there goes before them. White space around them is taken off (files end in

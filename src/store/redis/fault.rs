@@ -15,7 +15,7 @@ const ANSWERS: &[(&str, &str, bool)] = &[
     ("WRONGPASS", "refuses the user name or password of the URL", false),
     ("NOAUTH", "wants a password, which the URL does not have", false),
     ("without any password configured", "has no password, but the URL has one", false),
-    ("NOPERM", "does not let this user do what is needed; see the ACL in the README", false),
+    ("NOPERM", "does not let this user do what is needed; see the ACL in docs/sharing.md", false),
     ("DENIED", "is in protected mode and refuses other hosts", false),
     ("WRONGTYPE", "holds something else under the session's name; name another by ?key=", false),
     ("READONLY", "is a replica that can't be written to; name the primary", true),

@@ -8,7 +8,7 @@ const FREED = 1 << 61
 
 A login and its tokens. Makes no request, so it does not tell whether tokens are any good.
 
-- `config`: a JSON object as text (not a file's name); the keys stand in libgcauth's README. Without it: the file that
+- `config`: a JSON object as text (not a file's name); docs/configuration.md of libgcauth lists the keys. Without it: the file that
   the environment variable `GCAUTH_CONFIG` names, or else the built-in defaults.
 - `token`, `refresh_token`: tokens from elsewhere. With a shared store they only seed an empty one.
 - `env`: which of the config's environments to use. Without it: the config's own choice.

@@ -30,6 +30,7 @@ pub mod status;
 mod store;
 pub mod token;
 mod transport;
+mod user_session;
 mod wiped_json;
 
 pub use config::{Config, Surroundings};
@@ -37,3 +38,4 @@ pub use error::{Error, Result, Status};
 pub use log::{LogLevel, LogSink};
 pub use secret::SecretBytes;
 pub use session::{Current, Session};
+pub use user_session::UserSession;

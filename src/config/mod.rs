@@ -14,6 +14,7 @@ use crate::store::LockChoice;
 #[cfg(feature = "redis")]
 use crate::store::RedisUrl;
 use crate::transport::{Endpoint, ProxySetting, Settings, Trust};
+use crate::user_session::UserSession;
 
 mod reading;
 mod section;
@@ -38,6 +39,8 @@ pub struct Surroundings {
     pub ssl_cert_dir: Option<PathBuf>,
     /// `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`.
     pub(crate) proxy: ProxySetting,
+    /// `XDG_STATE_HOME`, `HOME` and `GCAUTH_SESSION`: where the store `user` lies.
+    pub user_session: UserSession,
 }
 
 impl Surroundings {
@@ -49,6 +52,7 @@ impl Surroundings {
             ssl_cert_file: path("SSL_CERT_FILE"),
             ssl_cert_dir: path("SSL_CERT_DIR"),
             proxy: ProxySetting::from_env(),
+            user_session: UserSession::from_env(),
         }
     }
 }
@@ -76,6 +80,8 @@ pub struct Config {
     pub(crate) public_key: Option<String>,
     pub(crate) jwks_url: Option<Endpoint>,
     pub(crate) store: StoreChoice,
+    lock: LockChoice,
+    names_store: bool,
 }
 
 impl fmt::Debug for Config {
@@ -118,6 +124,8 @@ pub(crate) enum StoreChoice {
     Memory,
     /// In files beside this path.
     File(PathBuf, LockChoice),
+    /// In files at this path, whose directory is made when it is needed.
+    User(PathBuf, LockChoice),
     /// In Redis.
     #[cfg(feature = "redis")]
     Redis(RedisUrl),
@@ -163,8 +171,23 @@ impl Config {
                 Some(url) => Some(Endpoint::parse(url).map_err(|why| top.wrong("jwks_url", why))?),
                 None => None,
             },
-            store: store(&top)?,
+            lock: lock(&top)?,
+            store: store(&top, surroundings)?,
+            names_store: top.get("store").is_some(),
         })
+    }
+
+    /// Whether the config says where the session is kept.
+    pub fn names_store(&self) -> bool {
+        self.names_store
+    }
+
+    /// The same, with the session kept in the store `user` unless the config says otherwise.
+    pub fn or_user_store(mut self, user_session: &UserSession) -> Result<Self> {
+        if !self.names_store {
+            self.store = StoreChoice::User(user_session.store()?, self.lock);
+        }
+        Ok(self)
     }
 
     /// The environment to use: the one asked for, or the config's own.
@@ -308,13 +331,17 @@ fn user_agent(top: &Section) -> Result<String> {
     }
 }
 
-fn store(top: &Section) -> Result<StoreChoice> {
-    let lock = match top.text("store_lock", "auto")?.as_str() {
-        "auto" => LockChoice::Auto,
-        "flock" => LockChoice::Flock,
-        "lease" => LockChoice::Lease,
-        _ => return Err(top.wrong("store_lock", "must be \"auto\", \"flock\" or \"lease\"")),
-    };
+fn lock(top: &Section) -> Result<LockChoice> {
+    match top.text("store_lock", "auto")?.as_str() {
+        "auto" => Ok(LockChoice::Auto),
+        "flock" => Ok(LockChoice::Flock),
+        "lease" => Ok(LockChoice::Lease),
+        _ => Err(top.wrong("store_lock", "must be \"auto\", \"flock\" or \"lease\"")),
+    }
+}
+
+fn store(top: &Section, surroundings: &Surroundings) -> Result<StoreChoice> {
+    let lock = lock(top)?;
     let store = match top.get("store") {
         // A variable that was not set in what wrote the config: nobody would share anything, and nobody notice.
         Some(Value::String(text)) if text.is_empty() => String::new(),
@@ -322,6 +349,7 @@ fn store(top: &Section) -> Result<StoreChoice> {
     };
     match store.split_once(':') {
         None if store == "memory" => Ok(StoreChoice::Memory),
+        None if store == "user" => Ok(StoreChoice::User(surroundings.user_session.store()?, lock)),
         Some(("file", path)) if !path.is_empty() => Ok(StoreChoice::File(PathBuf::from(path), lock)),
         #[cfg(feature = "redis")]
         Some(("redis" | "rediss", _)) => {
@@ -330,6 +358,6 @@ fn store(top: &Section) -> Result<StoreChoice> {
         #[cfg(not(feature = "redis"))]
         Some(("redis" | "rediss", _)) => Err(top.wrong("store", "names Redis, which this build leaves out")),
         _ if store.starts_with(['/', '.', '~']) => Err(top.wrong("store", "must begin with file: where it is a path")),
-        _ => Err(top.wrong("store", "must be \"memory\", \"file:PATH\" or a redis:// or rediss:// URL")),
+        _ => Err(top.wrong("store", "must be \"memory\", \"user\", \"file:PATH\" or a redis:// or rediss:// URL")),
     }
 }

@@ -185,6 +185,7 @@ impl Session {
         let store: Arc<dyn Store> = match &config.store {
             StoreChoice::Memory => Arc::new(MemoryStore::new(record.clone())),
             StoreChoice::File(path, lock) => Arc::new(FileStore::new(path.clone(), *lock, codec)),
+            StoreChoice::User(path, lock) => Arc::new(FileStore::of_user(path.clone(), *lock, codec)),
             #[cfg(feature = "redis")]
             StoreChoice::Redis(url) => Arc::new(RedisStore::new(
                 url.clone(),

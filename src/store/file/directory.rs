@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem::ManuallyDrop;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -19,6 +19,7 @@ use crate::secret::SecretBytes;
 
 /// The mode of everything that is made.
 const MODE: u32 = 0o600;
+const DIRECTORY_MODE: u32 = 0o700;
 /// What others may not do with a file: anything.
 const OTHERS_ALL: u32 = 0o077;
 /// What others may not do with a directory.
@@ -44,6 +45,8 @@ pub(super) struct Directory {
     path: PathBuf,
     /// The last part of the config's path.
     name: OsString,
+    /// Whether it is ours to make.
+    is_made_when_needed: bool,
 }
 
 impl Directory {
@@ -55,7 +58,33 @@ impl Directory {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
             _ => PathBuf::from("."),
         };
-        Directory { path, name: store.file_name().unwrap_or_default().to_owned() }
+        Directory { path, name: store.file_name().unwrap_or_default().to_owned(), is_made_when_needed: false }
+    }
+
+    /// The same, where the directory is made when something is written.
+    pub(super) fn made_when_needed(store: &Path) -> Self {
+        Directory { is_made_when_needed: true, ..Self::of(store) }
+    }
+
+    /// Whether the directory is ours to make, and nobody has made it yet.
+    pub(super) fn is_yet_to_make(&self) -> bool {
+        self.is_made_when_needed
+            && again(|| fs::metadata(&self.path)).is_err_and(|error| error.kind() == ErrorKind::NotFound)
+    }
+
+    /// Makes the directory, and those above it, for the user alone.
+    pub(super) fn make_if_needed(&self) -> Result<()> {
+        if !self.is_yet_to_make() {
+            return Ok(());
+        }
+        let made = fs::DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(&self.path);
+        made.map_err(|error| failed("make the directory", &self.path, &error))?;
+        self.check()
+    }
+
+    /// The directory, or as long as it is not there, the nearest one above it.
+    pub(super) fn nearest(&self) -> &Path {
+        self.path.ancestors().find(|path| path.exists()).unwrap_or(&self.path)
     }
 
     pub(super) fn path(&self) -> &Path {

@@ -110,7 +110,18 @@ pub(crate) struct FileStore {
 impl FileStore {
     /// The store at `path`. Touches nothing yet.
     pub(crate) fn new(path: PathBuf, choice: LockChoice, codec: Codec) -> Self {
-        let base = Arc::new(Base { directory: Directory::of(&path), codec, held: ArcSwapOption::empty() });
+        let directory = Directory::of(&path);
+        Self::with(path, directory, choice, codec)
+    }
+
+    /// The same, with a directory that is made when something is written.
+    pub(crate) fn of_user(path: PathBuf, choice: LockChoice, codec: Codec) -> Self {
+        let directory = Directory::made_when_needed(&path);
+        Self::with(path, directory, choice, codec)
+    }
+
+    fn with(path: PathBuf, directory: Directory, choice: LockChoice, codec: Codec) -> Self {
+        let base = Arc::new(Base { directory, codec, held: ArcSwapOption::empty() });
         FileStore {
             path,
             choice,
@@ -131,6 +142,9 @@ impl FileStore {
 
     /// How the store is locked; None while there is none.
     fn method_if_made(&self) -> Result<Option<Method>> {
+        if self.base.directory.is_yet_to_make() {
+            return Ok(None);
+        }
         self.base.directory.check()?;
         let known = self.method.load(Ordering::Relaxed);
         if let Some(method) = Method::ALL.into_iter().find(|method| *method as u8 == known) {
@@ -193,6 +207,7 @@ impl FileStore {
     /// Writes down how the store is locked. Whoever is first has decided.
     fn make(&self) -> Result<Method> {
         let directory = &self.base.directory;
+        directory.make_if_needed()?;
         let method = match self.choice {
             LockChoice::Lease => Method::Lease,
             LockChoice::Auto if !file_system::keeps_flock(directory.path()) => Method::Lease,
@@ -235,6 +250,9 @@ impl FileStore {
     /// Whether something lies where a record would: a store that has lost its method is not an empty one.
     fn has_remains(&self) -> Result<bool> {
         let directory = &self.base.directory;
+        if directory.is_yet_to_make() {
+            return Ok(false);
+        }
         Ok(directory.look_at(&directory.file(""))?.is_some() || !Listing::of(&directory.suffixes()?).records.is_empty())
     }
 
@@ -267,7 +285,7 @@ impl Store for FileStore {
 
     fn lock_kind(&self) -> &'static str {
         let planned = || match self.choice {
-            LockChoice::Auto if file_system::keeps_flock(self.base.directory.path()) => Method::Flock,
+            LockChoice::Auto if file_system::keeps_flock(self.base.directory.nearest()) => Method::Flock,
             LockChoice::Flock => Method::Flock,
             LockChoice::Auto | LockChoice::Lease => Method::Lease,
         };

@@ -269,7 +269,8 @@ extern "C" {
  * Makes a handle. Touches neither network nor session store, so it does not tell whether the tokens are any good.
  *
  * This and gc_auth_from_json() are the only functions that read the environment: `GCAUTH_CONFIG`, `SSL_CERT_FILE`,
- * `SSL_CERT_DIR`, and the proxy variables that curl reads.
+ * `SSL_CERT_DIR`, the proxy variables that curl reads, and for the config's `"store": "user"` `XDG_STATE_HOME`, `HOME`
+ * and `GCAUTH_SESSION`.
  *
  * - `config`: a JSON object as text (not a file's name), see docs/configuration.md for its keys. NULL or "": the file that `GCAUTH_CONFIG` names, or else the
  *   built-in defaults.
@@ -438,6 +439,63 @@ gc_auth_status_t gc_auth_bearer(gc_auth_t *auth,
                                 size_t buf_size,
                                 size_t *out_size,
                                 int64_t *out_expires_at);
+
+/**
+ * As gc_auth_bearer(), and renews first if less than `min_valid_s` seconds are left: for an upload that takes long, or
+ * a token that is handed on. Where the server's tokens don't live that long, it writes the newest one and returns
+ * `GC_AUTH_OK`: `out_expires_at` says what it has. A token that the server has sent within the last minute (or the last
+ * third of the token's life, if that is shorter) is the newest one.
+ *
+ * - `auth`: the handle. Not NULL.
+ * - `min_valid_s`: how many seconds the token has to be good for. Not negative.
+ * - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+ * - `out_expires_at`: as for gc_auth_bearer(). May be NULL.
+ *
+ * All who ask at once wait for one renewal, in this process and in others that share the store. If the renewal fails, a
+ * valid token with at least 60 s left is handed out all the same; with less the error is returned. After a failed
+ * renewal the next attempt follows the rules of gc_auth_bearer().
+ *
+ * Returns what gc_auth_bearer() returns; `GC_AUTH_ERR_NO_REFRESH_TOKEN` when a renewal was needed, there is nothing to
+ * renew with, and less than 60 s are left.
+ *
+ * Threads: any. Fork: as gc_auth_bearer(). Since 0.1.0.
+ */
+gc_auth_status_t gc_auth_bearer_valid_for(gc_auth_t *auth,
+                                          int64_t min_valid_s,
+                                          char *buf,
+                                          size_t buf_size,
+                                          size_t *out_size,
+                                          int64_t *out_expires_at);
+
+/**
+ * Writes the token to a file in the form that other people's tools read, renewed as gc_auth_bearer() does it. A file
+ * is put in the place of `path` at once: readers find the old one or the new one, never a part of one. Its mode is 0600.
+ * It holds no refresh token.
+ *
+ * - `auth`: the handle. Not NULL.
+ * - `path`: the file. Its directory must be there. A symbolic link is replaced, not followed; something that is neither
+ *   a regular file nor a link is left alone. Not NULL, not empty.
+ * - `format`: one of these. Not NULL, not empty.
+ *
+ * | format | for | what names the file there |
+ * |---|---|---|
+ * | `htslib` | samtools, bcftools, and all that uses htslib | the environment variable `HTS_AUTH_LOCATION` |
+ * | `wlcg` | xrootd, ROOT, HTCondor, gfal2 | `BEARER_TOKEN_FILE` |
+ * | `curl` | curl | `curl -H @FILE` |
+ *
+ * htslib reads the file again at the first open or seek after five minutes or less. Write it again at least every five
+ * minutes, with `renew_before_s` at 600 or more, and no reader ever has an expired token. Don't remove it, nor write
+ * to it in place, while somebody may read it: htslib takes that badly.
+ *
+ * Returns what gc_auth_bearer() returns for the token; `GC_AUTH_ERR_INVALID_ARGUMENT` also for an unknown format, and
+ * when `path` is there and not a regular file; `GC_AUTH_ERR_INVALID_UTF8`; `GC_AUTH_ERR_STORE` when the file can't be
+ * written: then what was there is still there.
+ *
+ * Threads: any. Fork: as gc_auth_bearer(). Since 0.1.0.
+ */
+gc_auth_status_t gc_auth_write_token_file(gc_auth_t *auth,
+                                          const char *path,
+                                          const char *format);
 
 /**
  * The access token as it is, expired or not, without `Bearer `. Never renews.

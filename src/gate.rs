@@ -110,6 +110,11 @@ impl State {
         failures.version == Some(version) && (failures.is_refused || now_ms < failures.early_not_before_ms)
     }
 
+    /// The error that stands while an early renewal of the record `version` rests.
+    pub(crate) fn early_error(&self, version: Version, now_ms: i64) -> Option<Error> {
+        self.failures.standing.clone().filter(|_| self.is_early_held(version, now_ms))
+    }
+
     /// The error that stands while a renewal of the record `version` that can't wait is not tried again.
     pub(crate) fn late_error(&self, version: Version, now_ms: i64) -> Option<Error> {
         let failures = &self.failures;

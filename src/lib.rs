@@ -29,6 +29,7 @@ mod simulation;
 pub mod status;
 mod store;
 pub mod token;
+pub mod token_file;
 mod transport;
 mod user_session;
 mod wiped_json;

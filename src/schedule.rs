@@ -114,7 +114,7 @@ impl Schedule {
         let Some(exp) = self.exp_ms else {
             return Life::Fresh;
         };
-        if now.mono_ms < self.quiet_until_mono_ms {
+        if self.is_new(now) {
             return Life::Fresh;
         }
         let wall = self.wall_ms(now);
@@ -152,6 +152,11 @@ impl Schedule {
     pub(crate) fn seconds_left(&self, now: Now) -> Option<i64> {
         let wall = self.wall_ms(now);
         self.exp_ms.map(|exp| exp.saturating_sub(wall).div_euclid(1000))
+    }
+
+    /// Whether the server has only just sent the token: a renewal would bring nothing.
+    pub(crate) fn is_new(&self, now: Now) -> bool {
+        now.mono_ms < self.quiet_until_mono_ms
     }
 
     /// How long an early renewal that failed keeps others from trying.

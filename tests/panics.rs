@@ -19,6 +19,8 @@ unsafe extern "C" {
     fn gc_auth_logout(auth: Auth) -> i32;
     fn gc_auth_free(auth: Auth);
     fn gc_auth_bearer(auth: Auth, buf: *mut c_char, size: usize, out: *mut usize, expires: *mut i64) -> i32;
+    fn gc_auth_bearer_valid_for(a: Auth, s: i64, b: *mut c_char, z: usize, o: *mut usize, e: *mut i64) -> i32;
+    fn gc_auth_write_token_file(auth: Auth, path: *const c_char, format: *const c_char) -> i32;
     fn gc_auth_decode_jwt(auth: Auth, key: *const c_char, buf: *mut c_char, size: usize, out: *mut usize) -> i32;
     fn gc_auth_project_id(auth: Auth, out: *mut i64) -> i32;
     fn gc_auth_set_log(auth: Auth, log: *const c_void, user_data: *mut c_void, level: i32) -> i32;
@@ -88,6 +90,9 @@ fn a_panic_in_any_export_is_a_status() {
         check("gc_auth_report_rejected", gc_auth_report_rejected(auth, text), &mut called);
         check("gc_auth_logout", gc_auth_logout(auth), &mut called);
         check("gc_auth_bearer", gc_auth_bearer(auth, null_mut(), 0, &mut size, null_mut()), &mut called);
+        let lasting = gc_auth_bearer_valid_for(auth, 60, null_mut(), 0, &mut size, null_mut());
+        check("gc_auth_bearer_valid_for", lasting, &mut called);
+        check("gc_auth_write_token_file", gc_auth_write_token_file(auth, text, text), &mut called);
         check("gc_auth_decode_jwt", gc_auth_decode_jwt(auth, null(), null_mut(), 0, &mut size), &mut called);
         check("gc_auth_project_id", gc_auth_project_id(auth, &mut number), &mut called);
         check("gc_auth_set_log", gc_auth_set_log(auth, null(), null_mut(), 0), &mut called);

@@ -347,6 +347,25 @@ public:
         return expiry(expires_at);
     }
 
+    /** The token to send, good for at least `min_valid` where the server's tokens live that long, see
+     *  gc_auth_bearer_valid_for(). */
+    std::string bearer_valid_for(std::chrono::seconds min_valid) const { return try_bearer_valid_for(min_valid).value(); }
+    Result<std::string> try_bearer_valid_for(std::chrono::seconds min_valid) const
+    {
+        return text([&](char *buf, std::size_t size, std::size_t *out) {
+            return gc_auth_bearer_valid_for(get(), min_valid.count(), buf, size, out, nullptr);
+        });
+    }
+
+    /** Writes the token to a file for other people's tools; `format` is htslib, wlcg or curl. See
+     *  gc_auth_write_token_file(). */
+    void write_token_file(Text path, Text format) const { try_write_token_file(path, format).value(); }
+    Result<void> try_write_token_file(Text path, Text format) const
+    {
+        return done(refuse_cut(path, format),
+                    [&] { return gc_auth_write_token_file(get(), path.c_str(), format.c_str()); });
+    }
+
     /** See gc_auth_token(). */
     std::string token() const { return try_token().value(); }
     Result<std::string> try_token() const { return text_of(gc_auth_token); }

@@ -1,14 +1,17 @@
 //! Exports: what the session knows.
 
 use std::ffi::c_char;
+use std::path::Path;
+use std::time::Duration;
 
-use super::arguments::{TextOut, optional, session, target, write_if_it_fits};
+use super::arguments::{TextOut, optional, required, session, target, write_if_it_fits};
 use super::guard::guard;
 use super::handle::gc_auth_t;
 use super::last_error;
-use crate::error::Result;
+use crate::error::{Error, Result, Status};
 use crate::session::Session;
 use crate::status::{GC_AUTH_OK, gc_auth_status_t};
+use crate::token_file;
 
 /// The token to send, as `Bearer <token>`, ready for an Authorization header, renewed if it is time to. Call it before
 /// each request: on a valid token it takes no lock, makes no system call, and costs about a clock read and a copy.
@@ -89,6 +92,87 @@ unsafe fn bearer_with_care(
             out_expires_at.write(current.expires_at());
         }
         Ok(())
+    })
+}
+
+/// As gc_auth_bearer(), and renews first if less than `min_valid_s` seconds are left: for an upload that takes long, or
+/// a token that is handed on. Where the server's tokens don't live that long, it writes the newest one and returns
+/// `GC_AUTH_OK`: `out_expires_at` says what it has. A token that the server has sent within the last minute (or the last
+/// third of the token's life, if that is shorter) is the newest one.
+///
+/// - `auth`: the handle. Not NULL.
+/// - `min_valid_s`: how many seconds the token has to be good for. Not negative.
+/// - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+/// - `out_expires_at`: as for gc_auth_bearer(). May be NULL.
+///
+/// All who ask at once wait for one renewal, in this process and in others that share the store. If the renewal fails, a
+/// valid token with at least 60 s left is handed out all the same; with less the error is returned. After a failed
+/// renewal the next attempt follows the rules of gc_auth_bearer().
+///
+/// Returns what gc_auth_bearer() returns; `GC_AUTH_ERR_NO_REFRESH_TOKEN` when a renewal was needed, there is nothing to
+/// renew with, and less than 60 s are left.
+///
+/// Threads: any. Fork: as gc_auth_bearer(). Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gc_auth_bearer_valid_for(
+    auth: *mut gc_auth_t,
+    min_valid_s: i64,
+    buf: *mut c_char,
+    buf_size: usize,
+    out_size: *mut usize,
+    out_expires_at: *mut i64,
+) -> gc_auth_status_t {
+    // SAFETY: handle and outputs are as the header asks for.
+    guard(|| unsafe {
+        let session = session(auth)?;
+        let min_valid_s =
+            u64::try_from(min_valid_s).map_err(|_| Error::new(Status::InvalidArgument, "min_valid_s is negative"))?;
+        let out = TextOut::new(buf, buf_size, out_size)?;
+        let current = session.bearer_valid_for(Duration::from_secs(min_valid_s))?;
+        out.write(current.bearer()?)?;
+        if !out_expires_at.is_null() {
+            out_expires_at.write(current.expires_at());
+        }
+        Ok(())
+    })
+}
+
+/// Writes the token to a file in the form that other people's tools read, renewed as gc_auth_bearer() does it. A file
+/// is put in the place of `path` at once: readers find the old one or the new one, never a part of one. Its mode is 0600.
+/// It holds no refresh token.
+///
+/// - `auth`: the handle. Not NULL.
+/// - `path`: the file. Its directory must be there. A symbolic link is replaced, not followed; something that is neither
+///   a regular file nor a link is left alone. Not NULL, not empty.
+/// - `format`: one of these. Not NULL, not empty.
+///
+/// | format | for | what names the file there |
+/// |---|---|---|
+/// | `htslib` | samtools, bcftools, and all that uses htslib | the environment variable `HTS_AUTH_LOCATION` |
+/// | `wlcg` | xrootd, ROOT, HTCondor, gfal2 | `BEARER_TOKEN_FILE` |
+/// | `curl` | curl | `curl -H @FILE` |
+///
+/// htslib reads the file again at the first open or seek after five minutes or less. Write it again at least every five
+/// minutes, with `renew_before_s` at 600 or more, and no reader ever has an expired token. Don't remove it, nor write
+/// to it in place, while somebody may read it: htslib takes that badly.
+///
+/// Returns what gc_auth_bearer() returns for the token; `GC_AUTH_ERR_INVALID_ARGUMENT` also for an unknown format, and
+/// when `path` is there and not a regular file; `GC_AUTH_ERR_INVALID_UTF8`; `GC_AUTH_ERR_STORE` when the file can't be
+/// written: then what was there is still there.
+///
+/// Threads: any. Fork: as gc_auth_bearer(). Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gc_auth_write_token_file(
+    auth: *mut gc_auth_t,
+    path: *const c_char,
+    format: *const c_char,
+) -> gc_auth_status_t {
+    // SAFETY: handle and strings are as the header asks for.
+    guard(|| unsafe {
+        let session = session(auth)?;
+        let path = required("path", path)?;
+        let format = required("format", format)?.parse()?;
+        token_file::write(session, Path::new(path), format).map(drop)
     })
 }
 

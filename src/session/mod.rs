@@ -4,6 +4,7 @@
 mod bearer;
 mod info;
 mod replica;
+mod valid_for;
 
 use std::fmt;
 use std::sync::Arc;

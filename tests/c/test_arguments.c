@@ -15,6 +15,11 @@ static gc_auth_status_t decode_without_key(gc_auth_t *auth, char *buf, size_t si
     return gc_auth_decode_jwt(auth, NULL, buf, size, out_size);
 }
 
+static gc_auth_status_t bearer_for_a_minute(gc_auth_t *auth, char *buf, size_t size, size_t *out_size)
+{
+    return gc_auth_bearer_valid_for(auth, 60, buf, size, out_size, NULL);
+}
+
 static char *public_key;
 
 static gc_auth_status_t decode_with_key(gc_auth_t *auth, char *buf, size_t size, size_t *out_size)
@@ -27,6 +32,7 @@ static const struct {
     getter_fn get;
 } getters[] = {
     { "gc_auth_bearer", bearer_text },
+    { "gc_auth_bearer_valid_for", bearer_for_a_minute },
     { "gc_auth_token", gc_auth_token },
     { "gc_auth_refresh_token", gc_auth_refresh_token },
     { "gc_auth_token_type", gc_auth_token_type },

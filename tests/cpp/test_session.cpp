@@ -184,6 +184,11 @@ static void errors()
     CHECK(session.try_decode_jwt("").error().status() == gcauth::Status::invalid_argument);
     CHECK(session.try_decode_jwt(nullptr).error().status() == gcauth::Status::invalid_argument);
 
+    CHECK(session.try_write_token_file(cut, "curl").error().status() == gcauth::Status::invalid_argument);
+    CHECK(session.try_write_token_file("file", "none").error().status() == gcauth::Status::invalid_argument);
+    CHECK(session.try_bearer_valid_for(std::chrono::seconds(-1)).error().status() == gcauth::Status::invalid_argument);
+    CHECK(session.try_bearer_valid_for(std::chrono::minutes(1)).error().status() == gcauth::Status::no_token);
+
     // nullptr and nothing are the same; where text is needed, the library says so.
     CHECK(session.try_login(nullptr, "password", "organization").error().status() == gcauth::Status::invalid_argument);
 

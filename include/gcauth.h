@@ -351,11 +351,11 @@ gc_auth_status_t gc_auth_login(gc_auth_t *auth,
  *   NULL, or the scope that the session has already, a renewal that another thread finishes during this call is enough.
  *
  * Takes no longer than `timeout_ms`, waiting for other threads included. Always tries, also where gc_auth_bearer()
- * would rest after a failure.
+ * would rest after a failure or a refusal.
  *
  * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_INVALID_UTF8`; `GC_AUTH_ERR_NO_REFRESH_TOKEN`;
- * `GC_AUTH_ERR_FORKED` (see gc_auth_bearer()); `GC_AUTH_ERR_UNAUTHORIZED` (the server refused the refresh token: log in
- * again; or a new project: then the session goes on as before); `GC_AUTH_ERR_STORE`, as for gc_auth_login(); `GC_AUTH_ERR_LOCK_TIMEOUT`; `GC_AUTH_ERR_TOKEN_EXPIRED` (the new token had already run out); the network statuses of gc_auth_login().
+ * `GC_AUTH_ERR_FORKED` (see gc_auth_bearer()); `GC_AUTH_ERR_UNAUTHORIZED` (the server refused the refresh token, see
+ * gc_auth_bearer(); or a new project: then the session goes on as before); `GC_AUTH_ERR_STORE`, as for gc_auth_login(); `GC_AUTH_ERR_LOCK_TIMEOUT`; `GC_AUTH_ERR_TOKEN_EXPIRED` (the new token had already run out); the network statuses of gc_auth_login().
  *
  * Threads: any. Since 0.1.0.
  */
@@ -418,8 +418,13 @@ void gc_auth_free(gc_auth_t *auth);
  * In the last `renew_before_s` of a token's life (or its last third, if that is shorter) one caller renews, and all
  * others get the valid token at once; if the renewal fails, so does that one, and it is tried again a little later.
  * When the token has expired or was reported as rejected, all callers wait for one renewal, which takes no longer than
- * `timeout_ms`. After a failed one the same error comes back without network for 1 s, then 2 s, doubling to 30 s. This
- * function does not send a refresh token again that the server refused, before a login or a gc_auth_refresh() succeeds.
+ * `timeout_ms`. After a failed one the same error comes back without network for 1 s, then 2 s, doubling to 30 s.
+ *
+ * A refresh token that the server refused (400, 401, 403, 404) rests for 60 s, for all who share it; then one of them
+ * sends it once more, and the pauses grow to 5 minutes. A refusal is final when its body says `invalid_grant` or that
+ * a token or session is invalid, expired, revoked, used, unknown or the like, or when a 400 or 401 came again after a
+ * rest; a 403 or 404 without such words may be an ingress or a maintenance page, however often it comes. After a final
+ * one this function does not send the refresh token again before a login or a gc_auth_refresh() succeeds.
  *
  * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`; `GC_AUTH_ERR_NO_TOKEN` (log in
  * first); `GC_AUTH_ERR_TOKEN_EXPIRED` (and no refresh token, or the new token had already run out);

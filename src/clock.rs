@@ -85,6 +85,11 @@ impl Clock {
     }
 }
 
+/// `duration` in whole milliseconds, as far as they can be counted.
+pub(crate) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
 fn read_ms(clock: ClockId) -> i64 {
     clock_gettime(clock)
         .map_or(i64::MAX / 2, |t| t.tv_sec().saturating_mul(1000).saturating_add(t.tv_nsec() / 1_000_000))

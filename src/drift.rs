@@ -42,6 +42,11 @@ impl Drift {
         Drift { leeway_ms, offset_ms: AtomicI64::new(0), last_shift_ms: AtomicI64::new(0) }
     }
 
+    /// How far clocks may be apart that are taken for right.
+    pub(crate) fn leeway_ms(&self) -> i64 {
+        self.leeway_ms
+    }
+
     /// What is known so far, in milliseconds.
     pub(crate) fn offset_ms(&self) -> i64 {
         self.offset_ms.load(Ordering::Relaxed)

@@ -91,6 +91,8 @@ pub struct Error {
     http_status: u16,
     retry_after: Option<Duration>,
     retryable: bool,
+    /// For how long nobody tries again by itself, where that is known.
+    stands_for: Option<Duration>,
 }
 
 /// The result of a call.
@@ -99,7 +101,14 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// An error with a message that holds no secret.
     pub fn new(status: Status, message: impl Into<String>) -> Self {
-        Error { status, message: message.into(), http_status: 0, retry_after: None, retryable: status.is_retryable() }
+        Error {
+            status,
+            message: message.into(),
+            http_status: 0,
+            retry_after: None,
+            retryable: status.is_retryable(),
+            stands_for: None,
+        }
     }
 
     /// Adds the HTTP status of the response.
@@ -112,6 +121,17 @@ impl Error {
     pub fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
         self.retry_after = retry_after;
         self
+    }
+
+    /// Adds for how long nobody tries again by itself.
+    pub(crate) fn standing_for(mut self, rest: Duration) -> Self {
+        self.stands_for = Some(rest);
+        self
+    }
+
+    /// For how long nobody tries again by itself, where that is known.
+    pub(crate) fn stands_for(&self) -> Option<Duration> {
+        self.stands_for
     }
 
     /// The same call may succeed later, whatever the status says of most.

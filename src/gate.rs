@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 #[cfg(all(test, feature = "loom"))]
 use loom::sync::{Condvar, Mutex, MutexGuard};
 
+use crate::clock::millis;
 use crate::error::{Error, Status};
 use crate::fork::ProcessMark;
 use crate::record::Version;
@@ -58,8 +59,8 @@ struct Failures {
     early_not_before_ms: i64,
     late_count: u32,
     late_not_before_ms: i64,
-    /// The server refused the refresh token: it is not sent again by itself.
-    is_refused: bool,
+    /// The server refused the refresh token: until then it is not sent again by itself.
+    refused_until_ms: i64,
     /// What callers are told as long as nothing is tried.
     standing: Option<Error>,
     last: Option<Failed>,
@@ -103,11 +104,17 @@ pub(crate) struct Turn<'a> {
     number: u64,
 }
 
+impl Failures {
+    fn is_refused(&self, now_ms: i64) -> bool {
+        now_ms < self.refused_until_ms
+    }
+}
+
 impl State {
     /// Why an early renewal of the record `version` rests at `now_ms`.
     pub(crate) fn is_early_held(&self, version: Version, now_ms: i64) -> bool {
         let failures = &self.failures;
-        failures.version == Some(version) && (failures.is_refused || now_ms < failures.early_not_before_ms)
+        failures.version == Some(version) && (failures.is_refused(now_ms) || now_ms < failures.early_not_before_ms)
     }
 
     /// The error that stands while an early renewal of the record `version` rests.
@@ -119,7 +126,7 @@ impl State {
     pub(crate) fn late_error(&self, version: Version, now_ms: i64) -> Option<Error> {
         let failures = &self.failures;
         let is_held = failures.version == Some(version)
-            && (failures.is_refused || (failures.late_count > 0 && now_ms < failures.late_not_before_ms));
+            && (failures.is_refused(now_ms) || (failures.late_count > 0 && now_ms < failures.late_not_before_ms));
         failures.standing.clone().filter(|_| is_held)
     }
 
@@ -193,11 +200,18 @@ impl Turn<'_> {
         if failure.was_elsewhere {
             return;
         }
-        failures.is_refused = failure.error.status() == Status::Unauthorized;
+        let was_refused = failures.is_refused(failure.now_ms);
         failures.early_not_before_ms = failure.now_ms.saturating_add(failure.early_pause_ms);
         if failure.was_late {
             failures.late_count = failures.late_count.saturating_add(1);
             failures.late_not_before_ms = failure.now_ms.saturating_add(late_pause_ms(failures.late_count));
+        }
+        if failure.error.status() == Status::Unauthorized {
+            let rest_ms = failure.error.stands_for().map_or(0, millis);
+            failures.refused_until_ms = failure.now_ms.saturating_add(rest_ms);
+        } else if was_refused {
+            // What fails otherwise takes no refusal back.
+            return;
         }
         failures.standing = Some(failure.error);
     }
@@ -417,13 +431,28 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_refresh_token_is_held_for_good() {
+    fn a_refused_refresh_token_is_held_for_as_long_as_the_refusal_stands() {
         let gate = Gate::default();
-        gate.try_turn(|_| false).unwrap().note(failure(Status::Unauthorized, true));
-        let state = gate.lock();
-        assert!(state.is_early_held(FIRST, i64::MAX) && state.late_error(FIRST, i64::MAX).is_some());
-        for version in OTHERS {
-            assert!(!state.is_early_held(version, 0) && state.late_error(version, 0).is_none());
-        }
+        let refusal = |rest| {
+            let refusal = failure(Status::Unauthorized, true);
+            Failure { error: refusal.error.standing_for(rest), ..refusal }
+        };
+        let is_held = |version, now_ms| {
+            let state = gate.lock();
+            let held = state.is_early_held(version, now_ms);
+            assert_eq!(held, state.late_error(version, now_ms).is_some_and(|e| e.status() == Status::Unauthorized));
+            held
+        };
+        gate.try_turn(|_| false).unwrap().note(refusal(Duration::from_secs(60)));
+        assert!(is_held(FIRST, 59_999) && !is_held(FIRST, 60_000));
+        // Neither a failure of another kind nor a refusal of another project takes it back.
+        gate.try_turn(|_| false).unwrap().note(Failure { early_pause_ms: 0, ..failure(Status::Server, true) });
+        let elsewhere = Failure { was_elsewhere: true, ..refusal(Duration::ZERO) };
+        gate.try_turn(|_| false).unwrap().note(elsewhere);
+        assert!(is_held(FIRST, 59_999) && !is_held(FIRST, 60_000));
+        gate.try_turn(|_| false).unwrap().note(refusal(Duration::MAX));
+        gate.try_turn(|_| false).unwrap().note(failure(Status::Timeout, true));
+        assert!(is_held(FIRST, i64::MAX - 1));
+        assert!(OTHERS.iter().all(|version| !is_held(*version, 0)));
     }
 }

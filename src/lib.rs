@@ -32,6 +32,7 @@ pub mod token;
 pub mod token_file;
 mod transport;
 mod user_session;
+mod verdict;
 mod wiped_json;
 
 pub use config::{Config, Surroundings};

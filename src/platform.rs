@@ -11,12 +11,13 @@ use crate::drift::Heard;
 use crate::error::{Error, Result, Status};
 use crate::log::{Journal, LogLevel};
 use crate::random;
-use crate::record::Tokens;
+use crate::record::{Refusal, Tokens};
 use crate::redact;
 use crate::secret::SecretBytes;
 use crate::server_words::{server_words, words_in_success};
 use crate::token;
 use crate::transport::{Answer, BeforeSend, Endpoint, Exchange, Failure, Transport};
+use crate::verdict::is_about_token;
 use crate::wiped_json::{Member, WipedJson, write_object};
 
 /// How much is shown of the names in an answer.
@@ -60,6 +61,8 @@ pub(crate) struct Credentials<'a> {
 pub(crate) struct RefreshFailure {
     pub(crate) error: Error,
     pub(crate) fate: Fate,
+    /// Whether the server's words were about the refresh token.
+    pub(crate) is_about_token: bool,
 }
 
 /// What became of a refresh token that was sent, or was to be.
@@ -152,7 +155,7 @@ impl Platform {
         deadline: Instant,
         journal: &Journal,
     ) -> std::result::Result<Received, RefreshFailure> {
-        let unspent = |error| RefreshFailure { error, fate: Fate::Unspent };
+        let unspent = |error| RefreshFailure { error, fate: Fate::Unspent, is_about_token: false };
         let refresh_token = tokens.refresh_token().ok_or_else(|| unspent(no_refresh_token()))?;
         let wire = &self.refresh;
         let mut fields = Vec::new();
@@ -166,15 +169,19 @@ impl Platform {
         let (answer, asked_ms) = self.send(&place, Some(&body), Some(before), Resend::Lost, &secrets, deadline)?;
         let tokens = self
             .read_tokens(&place, &answer, Some(refresh_token), scope, &secrets)
-            .map_err(|error| RefreshFailure { error, fate: Fate::Unknown })?;
+            .map_err(|error| RefreshFailure { error, fate: Fate::Unknown, is_about_token: false })?;
         Ok(self.received(tokens, asked_ms, &answer))
     }
 
     /// What a process is told that need not ask, as another has heard it already.
-    pub(crate) fn refused_elsewhere(&self, http_status: u16, journal: &Journal) -> Error {
+    pub(crate) fn refused_elsewhere(&self, refusal: &Refusal, rest: Duration, journal: &Journal) -> Error {
         let place = Place { what: "refresh", endpoint: &self.refresh_at, refused: None, journal };
-        let said = format!("HTTP {http_status}, as another process has just heard; log in again");
-        place.locate(Error::new(Status::Unauthorized, said)).with_http_status(http_status)
+        let said = if refusal.is_final {
+            format!("HTTP {}, as another process has heard; log in again", refusal.http_status)
+        } else {
+            format!("HTTP {}, as another process has heard; {}", refusal.http_status, tried_again(rest))
+        };
+        place.locate(Error::new(Status::Unauthorized, said)).with_http_status(refusal.http_status).standing_for(rest)
     }
 
     fn received(&self, tokens: Tokens, asked_ms: i64, answer: &Answer) -> Received {
@@ -220,7 +227,8 @@ impl Platform {
             };
             let took_ms = began.elapsed().as_millis();
             let is_first_loss = !was_lost;
-            let fate = fate(&outcome, was_lost);
+            let is_about_token = outcome.as_ref().is_ok_and(|answer| is_about_token(answer.body.expose()));
+            let fate = fate(&outcome, was_lost, is_about_token);
             was_lost |= fate == Fate::Unknown;
             let again = tries < self.retries && may_send_again(&outcome, resend, is_first_loss);
             let error = match outcome {
@@ -237,7 +245,7 @@ impl Platform {
             tries += 1;
             let pause = error.retry_after().unwrap_or_else(|| pause_before(tries));
             if !again || self.clock.instant().checked_add(pause).is_none_or(|then| then >= deadline) {
-                return Err(RefreshFailure { error, fate });
+                return Err(RefreshFailure { error, fate, is_about_token });
             }
             place
                 .journal
@@ -336,22 +344,23 @@ impl Place<'_> {
 }
 
 /// What is known of the refresh token after this outcome; a loss before it is only healed by a verdict.
-fn fate(outcome: &std::result::Result<Answer, Failure>, was_lost: bool) -> Fate {
+fn fate(outcome: &std::result::Result<Answer, Failure>, was_lost: bool, is_about_token: bool) -> Fate {
     match outcome {
         Ok(answer) if [502, 504].contains(&answer.status) => Fate::Unknown,
-        Ok(answer) if is_verdict(answer.status, was_lost) => Fate::Judged,
+        Ok(answer) if is_about_token || is_verdict(answer.status, was_lost) => Fate::Judged,
         Err(failure) if failure.was_sent => Fate::Unknown,
         _ if was_lost => Fate::Unknown,
         _ => Fate::Unspent,
     }
 }
 
-/// Whether an answer of this status says for good what became of the refresh token; after a loss, only one that is about
-/// the token does.
+/// Whether an answer of this status says what became of the refresh token, whatever its words; after a loss, only one
+/// that is about the token does.
 fn is_verdict(status: u16, was_lost: bool) -> bool {
     match status {
-        200..300 | 400 | 401 | 403 | 404 => true,
-        429 | 503 => false,
+        200..300 | 400 | 401 => true,
+        // These come from what stands in front of the server as well.
+        403 | 404 | 429 | 503 => false,
         _ => !was_lost,
     }
 }
@@ -370,6 +379,11 @@ fn may_send_again(outcome: &std::result::Result<Answer, Failure>, resend: Resend
 fn pause_before(attempt: u32) -> Duration {
     let longest = LONGEST_PAUSE.min(FIRST_PAUSE * (1 << attempt.saturating_sub(1).min(5)));
     longest.mul_f64(random::fraction())
+}
+
+/// When a refresh token that was refused for now is sent again.
+pub(crate) fn tried_again(rest: Duration) -> String {
+    format!("its refresh token is tried again in {} s", rest.as_millis().div_ceil(1000))
 }
 
 /// There is nothing to renew with.
@@ -421,12 +435,14 @@ mod tests {
             (lost(true), Fate::Unknown, Fate::Unknown),
             (answer(502), Fate::Unknown, Fate::Unknown),
             (answer(401), Fate::Judged, Fate::Judged),
+            (answer(404), Fate::Unspent, Fate::Unknown),
             (answer(200), Fate::Judged, Fate::Judged),
             (answer(500), Fate::Judged, Fate::Unknown),
         ] {
-            assert_eq!(fate(&outcome, false), after_none);
-            assert_eq!(fate(&outcome, true), after_a_loss);
+            assert_eq!(fate(&outcome, false, false), after_none);
+            assert_eq!(fate(&outcome, true, false), after_a_loss);
         }
+        assert_eq!(fate(&answer(404), true, true), Fate::Judged);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! A session at one moment: the tokens and what belongs to them. Records are replaced, never changed.
 #![forbid(unsafe_code)]
 
+use std::time::Duration;
+
 use crate::clock::Now;
 use crate::error::Result;
 use crate::schedule::Origin;
@@ -68,6 +70,44 @@ pub(crate) struct Refusal {
     pub(crate) http_status: u16,
     /// Unix milliseconds.
     pub(crate) at_ms: i64,
+    /// How many refusals there were, each after the rest of the one before.
+    pub(crate) count: u32,
+    /// Nobody sends the refresh token again by itself.
+    pub(crate) is_final: bool,
+}
+
+/// How long the first refusal binds everybody: a server that erred for a moment must not end a session.
+const FIRST_REST_MS: i64 = 60_000;
+const LONGEST_REST_MS: i64 = 300_000;
+
+impl Refusal {
+    /// The refusal after `previous`, which makes it a repeated one if that has had its rest. `is_about_token`: the
+    /// server's words were.
+    pub(crate) fn after(previous: Option<&Refusal>, http_status: u16, at_ms: i64, is_about_token: bool) -> Self {
+        let rested = previous.filter(|previous| previous.rest(at_ms, 0).is_none());
+        // What stands in front of the server answers 403 and 404 for as long as it has to.
+        let is_repeated =
+            rested.is_some_and(|rested| rested.http_status == http_status) && [400, 401].contains(&http_status);
+        let before = previous.map_or(0, |previous| previous.count);
+        Refusal {
+            http_status,
+            at_ms,
+            count: if rested.is_some() { before.saturating_add(1) } else { before.max(1) },
+            is_final: is_about_token || is_repeated || previous.is_some_and(|previous| previous.is_final),
+        }
+    }
+
+    /// For how long it binds everybody yet, at `now_ms`; None when somebody may try again. `skew_ms` is how far clocks
+    /// may be apart that are taken for right: what lies farther in the future was written by one that was wrong.
+    pub(crate) fn rest(&self, now_ms: i64, skew_ms: i64) -> Option<Duration> {
+        if self.is_final {
+            return Some(Duration::MAX);
+        }
+        let whole = LONGEST_REST_MS.min(FIRST_REST_MS << self.count.saturating_sub(1).min(10));
+        let left = self.at_ms.saturating_add(whole).saturating_sub(now_ms);
+        (left > 0 && left <= whole.saturating_add(skew_ms))
+            .then(|| Duration::from_millis(left.min(whole).unsigned_abs()))
+    }
 }
 
 /// Somebody is about to spend the refresh token, or was, and did not come back.
@@ -164,5 +204,62 @@ impl Author {
         };
         let state = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None);
         self.host == Author::here().host && pid > 0 && state == Err(nix::errno::Errno::ESRCH)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: i64 = 60_000;
+
+    fn next(previous: Option<&Refusal>, http_status: u16, minute: i64) -> Refusal {
+        Refusal::after(previous, http_status, minute * MINUTE, false)
+    }
+
+    fn minutes(refusal: &Refusal, minute: i64) -> Option<u64> {
+        refusal.rest(minute * MINUTE, 0).map(|rest| rest.as_secs() / 60)
+    }
+
+    #[test]
+    fn the_same_verdict_after_a_rest_is_final() {
+        for status in [400, 401] {
+            let first = next(None, status, 10);
+            assert_eq!((minutes(&first, 10), minutes(&first, 11), first.is_final), (Some(1), None, false));
+            // Asked for by name within the rest: the verdict is as old as its words.
+            let sooner = Refusal { at_ms: first.at_ms + 1, ..first.clone() };
+            assert_eq!(Refusal::after(Some(&first), status, first.at_ms + 1, false), sooner);
+            let second = next(Some(&first), status, 11);
+            assert!(second.is_final && second.rest(i64::MAX, 0) == Some(Duration::MAX));
+            assert!(!next(Some(&first), 404, 11).is_final);
+            // What is final stays so.
+            assert!(next(Some(&second), 404, 12).is_final);
+        }
+        assert!(Refusal::after(None, 404, 0, true).is_final);
+    }
+
+    #[test]
+    fn what_stands_in_front_of_a_server_may_refuse_for_long() {
+        for status in [403, 404] {
+            let mut last = next(None, status, 0);
+            for (minute, pause) in [(1, 2), (3, 4), (7, 5), (12, 5), (17, 5)] {
+                last = next(Some(&last), status, minute);
+                assert_eq!((minutes(&last, minute), last.is_final), (Some(pause), false));
+            }
+            let many = Refusal { count: u32::MAX, ..last };
+            assert_eq!((minutes(&many, 17), next(Some(&many), status, 60).count), (Some(5), u32::MAX));
+        }
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_binds_nobody() {
+        let refusal = next(None, 404, 10);
+        let rest = |now_ms| refusal.rest(now_ms, 30_000).map(|rest| rest.as_millis());
+        // A reader's clock may be a little behind the writer's.
+        assert_eq!(rest(refusal.at_ms - 30_000), Some(60_000));
+        assert_eq!(rest(refusal.at_ms - 30_001), None);
+        for at_ms in [i64::MIN, i64::MAX] {
+            assert_eq!(Refusal { at_ms, ..refusal.clone() }.rest(0, 30_000), None);
+        }
     }
 }

@@ -4,9 +4,10 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use gcauth::{Session, Status};
-use gcauth_sandbox::{DropPoint, Effect, Fault, Options, Target, TokenFault};
+use gcauth_sandbox::{Body, DropPoint, Effect, Fault, Options, Target, TokenFault};
 use serde_json::{Value, json};
 use support::*;
 
@@ -238,18 +239,220 @@ fn a_refused_refresh_token_is_not_sent_again_by_itself() {
 }
 
 #[test]
-fn every_refusal_counts_as_one() {
+fn a_refusal_for_a_moment_ends_nothing() {
     for http in [400, 401, 403, 404] {
+        for (age, is_late) in [(2850.0, false), (3601.0, true)] {
+            let world = World::new();
+            let session = world.logged_in(json!({}));
+            let first = bearer(&session).unwrap();
+            world.advance(age);
+            world.order(Fault::status(Target::Refresh, http));
+            for _ in 0..2 {
+                match is_late {
+                    false => assert_eq!(bearer(&session).unwrap(), first),
+                    true => {
+                        let error = assert_status(bearer(&session), Status::Unauthorized);
+                        assert_eq!(error.http_status(), http);
+                        assert!(error.message().contains("tried again in "), "{error}");
+                    }
+                }
+                assert_eq!(world.refresh_requests(), 1, "{http}");
+                world.advance(59.0);
+            }
+            assert_ne!(bearer(&session).unwrap(), first);
+            assert_eq!(world.counters().refreshes, 1, "{http}");
+        }
+    }
+}
+
+#[test]
+fn the_same_refusal_after_a_rest_is_final() {
+    for http in [400, 401] {
         let world = World::new();
         let session = world.logged_in(json!({}));
         world.advance(3601.0);
         world.fail_refresh(http);
-        for _ in 0..2 {
-            assert_eq!(assert_status(bearer(&session), Status::Unauthorized).http_status(), http);
-            world.advance(60.0);
+        for (requests, pause) in [(1, 60.0), (2, 60.0), (2, 86_400.0), (2, 1.0)] {
+            assert_status(bearer(&session), Status::Unauthorized);
+            assert_eq!(world.refresh_requests(), requests, "{http}");
+            world.advance(pause);
+        }
+        // Asked for by name it is sent all the same, and success ends it.
+        assert_status(session.refresh(None), Status::Unauthorized);
+        world.sandbox.reset();
+        assert_status(bearer(&session), Status::Unauthorized);
+        assert_eq!(world.refresh_requests(), 0);
+        session.refresh(None).unwrap();
+        world.advance(3601.0);
+        bearer(&session).unwrap();
+        assert_eq!(world.counters().refreshes, 2);
+    }
+}
+
+#[test]
+fn what_stands_in_front_of_the_server_is_asked_again_with_growing_pauses() {
+    for http in [403, 404] {
+        let world = World::new();
+        let session = world.logged_in(json!({}));
+        world.advance(3601.0);
+        world.fail_refresh(http);
+        for (requests, pause) in [(1, 60.0), (2, 120.0), (3, 240.0), (4, 300.0), (5, 300.0), (6, 300.0)] {
+            assert_status(bearer(&session), Status::Unauthorized);
+            assert_eq!(world.refresh_requests(), requests, "{http}");
+            world.advance(pause - 1.0);
+            assert_status(bearer(&session), Status::Unauthorized);
+            assert_eq!(world.refresh_requests(), requests, "{http}");
+            world.advance(1.0);
+        }
+        world.sandbox.clear_faults();
+        bearer(&session).unwrap();
+        assert_eq!(world.counters().refreshes, 1, "{http}");
+    }
+}
+
+#[test]
+fn words_about_the_token_are_final_at_once() {
+    for (code, words) in [
+        (400, json!({"error": "invalid_grant"})),
+        (401, json!({"detail": "Token is blacklisted", "code": "token_not_valid"})),
+        (403, json!({"message": "the refresh token has been revoked"})),
+        (404, json!({"message": ["unknown refreshToken"]})),
+    ] {
+        let world = World::new();
+        let session = world.logged_in(json!({}));
+        world.advance(3601.0);
+        let effect = Effect::Status { code, body: Some(Body::Json(words)), headers: BTreeMap::new(), processed: false };
+        world.order(Fault::new(Target::Refresh, effect).forever());
+        for _ in 0..4 {
+            let error = assert_status(bearer(&session), Status::Unauthorized);
+            assert!(!error.message().contains("tried again in "), "{error}");
+            world.advance(3600.0);
+        }
+        assert_eq!(world.refresh_requests(), 1, "{code}");
+    }
+}
+
+/// A refusal stands until there is another verdict: a server that is busy gives none.
+#[test]
+fn a_failure_of_another_kind_takes_no_refusal_back() {
+    for fault in [
+        Fault::status(Target::Refresh, 503),
+        Fault::status(Target::Refresh, 500),
+        Fault::new(Target::Refresh, Effect::Drop { at: DropPoint::BeforeReading, reset: true }),
+        Fault::new(Target::Refresh, Effect::BrokenJson),
+    ] {
+        let what = format!("{fault:?}");
+        let world = World::new();
+        let session = world.logged_in(json!({}));
+        world.advance(3601.0);
+        world.sandbox.end_sessions();
+        assert_status(bearer(&session), Status::Unauthorized);
+        world.order(fault.forever());
+        session.refresh(None).unwrap_err();
+        let requests = world.refresh_requests();
+        for pause in [0.0, 2.0, 60.0, 3600.0] {
+            world.advance(pause);
+            assert_status(bearer(&session), Status::Unauthorized);
+        }
+        assert_eq!(world.refresh_requests(), requests, "{what}");
+    }
+}
+
+/// Handles that share a file, all with the clock of the test.
+struct SharedFile {
+    world: World,
+    dir: std::path::PathBuf,
+}
+
+impl SharedFile {
+    fn new() -> Self {
+        use std::os::unix::fs::DirBuilderExt;
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("gcauth-renewal-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let dir = std::env::temp_dir().join(name);
+        std::fs::DirBuilder::new().mode(0o700).create(&dir).unwrap();
+        SharedFile { world: World::new(), dir }
+    }
+
+    fn config(&self) -> Value {
+        json!({"store": format!("file:{}", self.dir.join("session").display())})
+    }
+
+    fn sessions(&self, count: usize) -> Vec<Session> {
+        login(&self.world.session(self.config())).unwrap();
+        (0..count).map(|_| self.world.session(self.config())).collect()
+    }
+}
+
+impl Drop for SharedFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+#[test]
+fn who_was_told_of_a_refusal_rests_like_who_met_it() {
+    let shared = SharedFile::new();
+    let world = &shared.world;
+    let sessions = shared.sessions(4);
+    world.advance(3601.0);
+    world.order(Fault::status(Target::Refresh, 404));
+    for pause in [0.0, 30.0, 29.0] {
+        world.advance(pause);
+        for session in &sessions {
+            assert_eq!(assert_status(bearer(session), Status::Unauthorized).http_status(), 404);
         }
         assert_eq!(world.refresh_requests(), 1);
     }
+    world.advance(1.0);
+    let tokens: Vec<String> = sessions.iter().map(|session| bearer(session).unwrap()).collect();
+    assert!(tokens.iter().all(|token| *token == tokens[0]));
+    assert_eq!((world.refresh_requests(), world.counters().refreshes), (2, 1));
+}
+
+#[test]
+fn all_agree_on_what_is_final() {
+    let shared = SharedFile::new();
+    let world = &shared.world;
+    let sessions = shared.sessions(4);
+    world.advance(3601.0);
+    world.fail_refresh(401);
+    for (pause, requests) in [(0.0, 1), (60.0, 2), (600.0, 2), (86_400.0, 2)] {
+        world.advance(pause);
+        for session in sessions.iter().rev() {
+            assert_status(bearer(session), Status::Unauthorized);
+        }
+        assert_eq!(world.refresh_requests(), requests);
+    }
+    // Who begins only now knows as well.
+    assert_status(bearer(&world.session(shared.config())), Status::Unauthorized);
+    assert_eq!(world.refresh_requests(), 2);
+    world.sandbox.clear_faults();
+    login(&sessions[0]).unwrap();
+    world.advance(1.0);
+    for session in &sessions {
+        bearer(session).unwrap();
+    }
+}
+
+/// As a cluster has them: one process whose config names a wrong path.
+#[test]
+fn a_process_with_a_wrong_path_does_not_silence_the_others_for_good() {
+    let shared = SharedFile::new();
+    let world = &shared.world;
+    let sessions = shared.sessions(2);
+    let mut wrong = shared.config();
+    wrong["refresh"] = json!({"path": "auth/refresh-tokens"});
+    let wrong = world.session(wrong);
+    world.advance(3601.0);
+    for pause in [0.0, 60.0, 120.0] {
+        world.advance(pause);
+        assert_eq!(assert_status(bearer(&wrong), Status::Unauthorized).http_status(), 404);
+        assert_status(bearer(&sessions[0]), Status::Unauthorized);
+    }
+    world.advance(240.0);
+    let token = bearer(&sessions[0]).unwrap();
+    assert_eq!((bearer(&wrong).unwrap(), bearer(&sessions[1]).unwrap()), (token.clone(), token));
 }
 
 #[test]

@@ -135,11 +135,11 @@ pub unsafe extern "C" fn gc_auth_login(
 ///   NULL, or the scope that the session has already, a renewal that another thread finishes during this call is enough.
 ///
 /// Takes no longer than `timeout_ms`, waiting for other threads included. Always tries, also where gc_auth_bearer()
-/// would rest after a failure.
+/// would rest after a failure or a refusal.
 ///
 /// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_INVALID_UTF8`; `GC_AUTH_ERR_NO_REFRESH_TOKEN`;
-/// `GC_AUTH_ERR_FORKED` (see gc_auth_bearer()); `GC_AUTH_ERR_UNAUTHORIZED` (the server refused the refresh token: log in
-/// again; or a new project: then the session goes on as before); `GC_AUTH_ERR_STORE`, as for gc_auth_login(); `GC_AUTH_ERR_LOCK_TIMEOUT`; `GC_AUTH_ERR_TOKEN_EXPIRED` (the new token had already run out); the network statuses of gc_auth_login().
+/// `GC_AUTH_ERR_FORKED` (see gc_auth_bearer()); `GC_AUTH_ERR_UNAUTHORIZED` (the server refused the refresh token, see
+/// gc_auth_bearer(); or a new project: then the session goes on as before); `GC_AUTH_ERR_STORE`, as for gc_auth_login(); `GC_AUTH_ERR_LOCK_TIMEOUT`; `GC_AUTH_ERR_TOKEN_EXPIRED` (the new token had already run out); the network statuses of gc_auth_login().
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]

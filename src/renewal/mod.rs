@@ -16,7 +16,7 @@ use crate::failpoint::reach;
 use crate::grant::no_token;
 use crate::log::{Journal, LogLevel};
 use crate::platform::{Platform, Received};
-use crate::record::{Author, Intent, Notes, Record, Refusal, Tokens, Version};
+use crate::record::{Author, Intent, Notes, Record, Tokens, Version};
 use crate::schedule::Origin;
 use crate::store::{Commit, Expected, Store};
 
@@ -28,9 +28,6 @@ const SHORTEST: Duration = Duration::from_secs(3);
 const LOCK_MARGIN: Duration = Duration::from_secs(5);
 /// How long we wait for somebody else to bring back a store that has come back empty.
 const EMPTY_STORE_PAUSE: Duration = Duration::from_secs(2);
-
-/// How long what one process was refused binds the others: a server that erred for a moment must not end a session.
-const REFUSAL_REST_MS: i64 = 60_000;
 /// How long to wait for what may come any moment.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
@@ -174,11 +171,11 @@ impl Renewal<'_> {
             return Ok(Some(Renewed::Adopted(present.clone())));
         }
         let now_ms = self.clock.now().wall_ms;
-        let is_recent = |refusal: &&Refusal| (0..REFUSAL_REST_MS).contains(&now_ms.saturating_sub(refusal.at_ms));
-        if let Some(refusal) = present.notes.refusal.as_ref().filter(is_recent)
-            && !wish.is_explicit
+        if !wish.is_explicit
+            && let Some(refusal) = &present.notes.refusal
+            && let Some(rest) = refusal.rest(now_ms, self.drift.leeway_ms())
         {
-            return Err(self.platform.refused_elsewhere(refusal.http_status, self.journal));
+            return Err(self.platform.refused_elsewhere(refusal, rest, self.journal));
         }
         Ok((wish.is_early && now_ms < present.notes.early_not_before_ms).then_some(Renewed::Held))
     }

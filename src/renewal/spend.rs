@@ -8,7 +8,7 @@ use super::{RETRY_PAUSE, Renewal, Renewed, SHORTEST, fingerprint, interrupted, l
 use crate::error::{Error, Result, Status};
 use crate::failpoint::reach;
 use crate::log::LogLevel;
-use crate::platform::{Fate, Received, RefreshFailure, no_refresh_token};
+use crate::platform::{Fate, Received, RefreshFailure, no_refresh_token, tried_again};
 use crate::record::{Author, Intent, Notes, Record, Refusal, Version};
 use crate::schedule::Origin;
 use crate::store::{Commit, Expected, Lock};
@@ -121,15 +121,17 @@ impl Renewal<'_> {
         failure: RefreshFailure,
         rest_ms: &impl Fn(&Error) -> i64,
     ) -> Result<Option<Renewed>> {
-        let RefreshFailure { mut error, fate } = failure;
+        let RefreshFailure { mut error, fate, is_about_token } = failure;
         let now_ms = self.clock.now().wall_ms;
         // A project that was refused says nothing about renewals that keep the session's own.
         let keeps_scope = scope == present.tokens.scope.as_deref();
+        let refusal = (keeps_scope && error.status() == Status::Unauthorized)
+            .then(|| Refusal::after(present.notes.refusal.as_ref(), error.http_status(), now_ms, is_about_token));
         let intent = match fate {
             // It ends here: nobody has to wait for us.
             Fate::Unknown => noted.intent.clone().map(|intent| Intent { deadline_ms: now_ms, ..intent }),
-            // A server that fails has refused nothing: an older doubt stays.
-            Fate::Judged if error.status() == Status::Unauthorized && keeps_scope => None,
+            // A server that fails, or refuses for now, has judged nothing: an older doubt stays.
+            Fate::Judged if refusal.as_ref().is_some_and(|refusal| refusal.is_final) => None,
             Fate::Unspent | Fate::Judged => present.notes.intent.clone(),
         };
         let mut notes = Notes { intent, ..present.notes.clone() };
@@ -151,8 +153,15 @@ impl Renewal<'_> {
         }
         if keeps_scope {
             notes.early_not_before_ms = now_ms.saturating_add(rest_ms(&error));
-            notes.refusal = (error.status() == Status::Unauthorized)
-                .then(|| Refusal { http_status: error.http_status(), at_ms: now_ms });
+        }
+        if let Some(refusal) = refusal {
+            let rest = refusal.rest(now_ms, 0).unwrap_or_default();
+            if !refusal.is_final {
+                error = error.because(&tried_again(rest));
+            }
+            error = error.standing_for(rest);
+            // What fails otherwise than by a refusal takes none back.
+            notes.refusal = Some(refusal);
         }
         // If the store can't take the note, the intent stands a while longer, and costs somebody a try. If there is
         // another, somebody has taken over.

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, millis};
 use crate::config::{Config, StoreChoice};
 use crate::drift::Drift;
 use crate::error::{Error, Result, Status};
@@ -415,8 +415,4 @@ fn check_project(project_id: Option<&str>) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-fn millis(duration: std::time::Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -386,13 +386,32 @@ fn a_server_that_fails_ends_no_doubt() {
     let author = Author { host: "elsewhere".to_owned(), pid: 9 };
     record.notes.intent = Some(Intent { spends: "00".to_owned(), begun_ms: 1, deadline_ms: 2, author });
     world.store.put(Some(record));
-    let fails_then_refuses = |_: &str, number: usize| (if number == 1 { 500 } else { 401 }, "{}".to_owned());
+    let fails_then_refuses = |_: &str, number: usize| match number {
+        1 => (500, "{}".to_owned()),
+        // For a moment only, for all that is known.
+        2 => (401, "{}".to_owned()),
+        _ => (401, r#"{"error":"invalid_grant"}"#.to_owned()),
+    };
     let (session, _) = world.session(Box::new(fails_then_refuses));
-    assert_eq!(session.refresh(None).unwrap_err().status(), Status::Server);
-    assert_eq!(world.store.intent().map(|intent| intent.author.pid), Some(9));
+    for status in [Status::Server, Status::Unauthorized] {
+        assert_eq!(session.refresh(None).unwrap_err().status(), status);
+        assert_eq!(world.store.intent().map(|intent| intent.author.pid), Some(9));
+    }
     let error = session.refresh(None).unwrap_err();
     assert!(error.status() == Status::Unauthorized && error.message().contains("process 9 on elsewhere"), "{error}");
     assert_eq!(world.store.intent(), None);
+}
+
+#[test]
+fn a_page_that_is_not_found_after_a_lost_answer_has_judged_nothing() {
+    let world = World::new();
+    world.store.put(Some(world.record(7, 5, EXPIRED_S, "r", Origin::Renewal)));
+    let loses_then_refuses = |_: &str, number: usize| (if number == 1 { 0 } else { 404 }, String::new());
+    let (session, requests) =
+        world.session_of(world.given(1, EXPIRED_S, "never sent"), 8_000, 1, Box::new(loses_then_refuses));
+    assert_eq!(session.refresh(None).unwrap_err().status(), Status::Unauthorized);
+    assert_eq!(sent(&requests), ["r", "r"]);
+    assert!(world.store.intent().is_some());
 }
 
 #[test]
@@ -433,7 +452,7 @@ fn a_refusal_is_remembered_even_if_the_store_is_away() {
     world.clock.advance_ms(30_000);
     assert_eq!(bearer(&session).unwrap_err().status(), Status::Unauthorized);
     world.store.fails_to_load.store(false, SeqCst);
-    world.clock.advance_ms(30_000);
+    world.clock.advance_ms(29_999);
     assert_eq!(bearer(&session).unwrap_err().status(), Status::Unauthorized);
     assert_eq!(sent(&requests), ["r"]);
 }
@@ -510,7 +529,7 @@ fn a_project_that_is_refused_ends_no_doubt() {
     let author = Author { host: "elsewhere".to_owned(), pid: 9 };
     record.notes.intent = Some(Intent { spends: "00".to_owned(), begun_ms: 1, deadline_ms: 2, author });
     world.store.put(Some(record));
-    let (session, _) = world.session(Box::new(|_, _| (403, "{}".to_owned())));
+    let (session, _) = world.session(Box::new(|_, _| (403, r#"{"error":"invalid_grant"}"#.to_owned())));
     assert_eq!(session.refresh(Some("another")).unwrap_err().status(), Status::Unauthorized);
     assert_eq!(world.store.intent().map(|intent| intent.author.pid), Some(9));
     assert_eq!(session.refresh(None).unwrap_err().status(), Status::Unauthorized);

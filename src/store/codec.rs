@@ -126,6 +126,8 @@ fn notes_members(notes: &Notes) -> Vec<(&str, Member<'_>)> {
         members.extend([
             ("refused_with", Member::Unsigned(refusal.http_status.into())),
             ("refused_ms", Member::Signed(refusal.at_ms)),
+            ("refused_count", Member::Unsigned(refusal.count.into())),
+            ("refused_for_good", Member::Unsigned(refusal.is_final.into())),
         ]);
     }
     members
@@ -146,6 +148,9 @@ fn notes(json: &WipedJson) -> Result<Notes> {
         Some(status) => Some(Refusal {
             http_status: u16::try_from(status).map_err(|_| damaged())?,
             at_ms: signed(json, "refused_ms").ok_or_else(damaged)?,
+            // Absent from what older versions wrote.
+            count: unsigned(json, "refused_count").map_or(1, |count| u32::try_from(count).unwrap_or(u32::MAX)),
+            is_final: unsigned(json, "refused_for_good") == Some(1),
         }),
     };
     Ok(Notes { early_not_before_ms: signed(json, "early_not_before_ms").ok_or_else(damaged)?, intent, refusal })
@@ -217,7 +222,7 @@ pub(super) mod tests {
             deadline_ms: 2,
             author: Author { host: "other".into(), pid: 8 },
         };
-        let refusal = Refusal { http_status: 401, at_ms: 9 };
+        let refusal = Refusal { http_status: 401, at_ms: 9, count: 3, is_final: true };
         let full = Notes { early_not_before_ms: 5, intent: Some(intent), refusal: Some(refusal) };
         for notes in [Notes::default(), full] {
             let before = Record { notes: notes.clone(), ..record(u64::MAX, 3) };

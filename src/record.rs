@@ -78,7 +78,8 @@ pub(crate) struct Refusal {
 
 /// How long the first refusal binds everybody: a server that erred for a moment must not end a session.
 const FIRST_REST_MS: i64 = 60_000;
-const LONGEST_REST_MS: i64 = 300_000;
+/// However many there were.
+pub(crate) const LONGEST_REST_MS: i64 = 300_000;
 
 impl Refusal {
     /// The refusal after `previous`, which makes it a repeated one if that has had its rest. `is_about_token`: the

@@ -23,7 +23,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::clock::Now;
-use crate::record::Author;
+use crate::record::{Author, LONGEST_REST_MS};
 use server::{Reply, Server};
 use store::Kept;
 
@@ -85,6 +85,7 @@ struct Faults {
     reset: f64,
     slow_reply: f64,
     unavailable: f64,
+    refused: f64,
     bad_gateway: f64,
     store_error: f64,
     store_error_after: f64,
@@ -356,7 +357,8 @@ impl World {
         let processes = plan.hosts * plan.per_host;
         let mut numbers = Numbers(plan.seed);
         let life_ms = plan.life_s * 1000;
-        let end_ms = life_ms * (plan.lifetimes + 2);
+        // Two lifetimes, and longer than the longest rest after a refusal.
+        let end_ms = life_ms * plan.lifetimes + (life_ms * 2).max(LONGEST_REST_MS + 60_000);
         let mut inner = Inner {
             now_ms: 0,
             order: 0,

@@ -45,6 +45,8 @@ pub(super) enum Luck {
     Reset,
     /// 503, not looked at.
     Unavailable,
+    /// 404 from something between, not looked at.
+    Refused,
     /// 502 from something between, looked at.
     BadGateway,
 }
@@ -194,6 +196,7 @@ impl Inner {
         let reply = match (luck, &token) {
             (Luck::RequestLost, _) => return,
             (Luck::Unavailable, _) => Reply::Status(503),
+            (Luck::Refused, _) => Reply::Status(404),
             (_, None) => Reply::Pair(self.server.login(now_ms)),
             (_, Some(token)) => {
                 let reuses = self.server.reuses;

@@ -24,6 +24,7 @@ impl Inner {
             (faults.lost_reply, Luck::ReplyLost),
             (faults.reset, Luck::Reset),
             (faults.unavailable, Luck::Unavailable),
+            (faults.refused, Luck::Refused),
             (faults.bad_gateway, Luck::BadGateway),
         ] {
             if self.strikes(probability) {
@@ -131,7 +132,7 @@ impl Exchange for Wire {
             Some(Reply::Status(status)) => {
                 of_request.was_answered = true;
                 let retry_after = (status == 503).then(|| Duration::from_secs(1));
-                let body = text("{}").map_err(unsent)?;
+                let body = text(if status == 401 { r#"{"error":"invalid_grant"}"# } else { "{}" }).map_err(unsent)?;
                 Ok(Answer { status, retry_after, max_age: None, date_ms, body })
             }
             Some(Reply::Pair(pair)) => {

@@ -32,7 +32,8 @@
  *
  * Strings and buffers
  *   Text in is UTF-8, ends in a NUL, and is copied before the call returns. NULL is allowed only where the function
- *   says so. An empty string counts as absent where the argument is optional, and is an error where it is not.
+ *   says so. An empty string counts as absent where the argument is optional, and is an error where it is not
+ *   and in the public_key of gc_auth_decode_jwt().
  *   Text out goes into your buffer: buf, buf_size, out_size. Sizes count the NUL. A buffer that is too small is left
  *   untouched: the call returns GC_AUTH_ERR_BUFFER_TOO_SMALL, and *out_size says what is needed. buf NULL with
  *   buf_size 0 asks for the size; then out_size must not be NULL, otherwise it may be. The size can grow between two
@@ -599,16 +600,22 @@ gc_auth_status_t gc_auth_decoded_token(gc_auth_t *auth,
  * The payload of the current token, in the form of gc_auth_decoded_token(): with a key only if the token verifies.
  *
  * - `auth`: the handle. Not NULL.
- * - `public_key`: the issuer's public key: PEM (`PUBLIC KEY`, `RSA PUBLIC KEY`, `CERTIFICATE`), one JWK, or a JWKS. A
- *   private or symmetric key is refused. NULL or "": nothing is verified, so make sure that a file which
- *   the key comes from is not empty. The key is parsed once and kept, so give the same text again.
+ * - `public_key`: the issuer's public key: PEM (`PUBLIC KEY`, `RSA PUBLIC KEY`, `CERTIFICATE`), one JWK, or a JWKS; a
+ *   byte order mark before it, and PEM with `\n` for line ends, do no harm. A private or symmetric key is refused, alone
+ *   or in a set. NULL: nothing is verified. "" is `GC_AUTH_ERR_INVALID_ARGUMENT`, so that a key file that was read as
+ *   empty does not switch verification off. The key is parsed once and kept, so give the same text again.
  * - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
  *
  * Verification reports the first fault in this order: `GC_AUTH_ERR_TOKEN_MALFORMED`, `GC_AUTH_ERR_ALGORITHM_REFUSED`,
  * `GC_AUTH_ERR_KEY_INVALID`, `GC_AUTH_ERR_SIGNATURE_INVALID`, `GC_AUTH_ERR_CLAIMS_MALFORMED`,
  * `GC_AUTH_ERR_TOKEN_NOT_YET_VALID`, `GC_AUTH_ERR_TOKEN_EXPIRED`. Times may be off by the config's `clock_leeway_s`. A
  * token without `exp` is accepted; audience and issuer are the caller's to check. Algorithms: RS256/384/512,
- * PS256/384/512, ES256/384, EdDSA (Ed25519).
+ * PS256/384/512, ES256/384, EdDSA (Ed25519, also under that name).
+ *
+ * Of a JWKS, the keys with the token's `kid` are used, or, if there are none, those that have no `kid`; keys that can't
+ * be used, or not for the token's algorithm, are passed over. If several different keys with that `kid` remain, the
+ * set is refused. JSON null counts as absent in keys, headers and registered claims. `sub` and `jti` may be numbers,
+ * since some issuers write them so; the other registered claims have the types of RFC 7519.
  *
  * Returns `GC_AUTH_OK`; one of the above; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_INVALID_UTF8`;
  * `GC_AUTH_ERR_BUFFER_TOO_SMALL`; `GC_AUTH_ERR_NO_TOKEN`; `GC_AUTH_ERR_NO_MEMORY`.

@@ -28,6 +28,7 @@ mod session;
 mod simulation;
 pub mod status;
 mod store;
+mod text;
 pub mod token;
 pub mod token_file;
 mod transport;

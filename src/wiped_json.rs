@@ -8,6 +8,7 @@ use zeroize::Zeroize;
 
 use crate::error::{Error, Result, Status};
 use crate::secret::SecretBytes;
+use crate::text::without_mark;
 
 /// A member's value.
 #[derive(Clone, Copy)]
@@ -48,9 +49,9 @@ pub(crate) fn write_object(members: &[(&str, Member)]) -> Result<SecretBytes> {
 pub(crate) struct WipedJson(Value);
 
 impl WipedJson {
-    /// Parses one JSON text. None when it is not JSON.
+    /// Parses one JSON text, perhaps with a byte order mark before it. None when it is not JSON.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
-        serde_json::from_slice(bytes).ok().map(WipedJson)
+        serde_json::from_slice(without_mark(bytes)).ok().map(WipedJson)
     }
 
     /// All of it.

@@ -193,7 +193,7 @@ fn kid_tricks() {
     assert!(verify(&token, &set).is_ok());
     assert_eq!(token::kid(&token).as_deref(), Some("good"));
 
-    let odd: Vec<_> = ["null", "1", "true", "[\"good\"]", "{}", "[]"]
+    let odd: Vec<_> = ["1", "true", "[\"good\"]", "{}", "[]"]
         .into_iter()
         .map(|kid| (kid, headed(format!(r#"{{"alg":"RS256","kid":{kid}}}"#))))
         .collect();
@@ -237,13 +237,11 @@ fn headers_that_are_malformed() {
         "{\"alg\":\"RS256\" \"x\":1}",
         "{\"alg\":\"RS256\",\"crit\":[\"exp\"],\"exp\":1}",
         "{\"alg\":\"RS256\",\"crit\":[]}",
-        "{\"alg\":\"RS256\",\"crit\":null}",
         "{\"alg\":\"RS256\",\"crit\":\"b64\"}",
         "{\"alg\":\"RS256\",\"crit\":[\"alg\"]}",
         "{\"alg\":\"RS256\",\"crit\":[\"b64\"],\"b64\":true}",
         "{\"alg\":\"RS256\",\"crit\":[\"b64\"],\"b64\":false}",
         "{\"alg\":\"RS256\",\"b64\":false}",
-        "{\"alg\":\"RS256\",\"b64\":null}",
         "{\"alg\":\"RS256\",\"b64\":\"true\"}",
         "{\"alg\":\"RS256\",\"b64\":0}",
     ]
@@ -574,7 +572,7 @@ fn the_first_fault_is_reported() {
         (unsigned(&rs256, r#"{"exp":"1"}"#), &good_key, Status::SignatureInvalid),
         (unsigned(&rs256, expired), &good_key, Status::SignatureInvalid),
         // Claims before times, nbf before exp.
-        (claiming(r#"{"nbf":99999999999,"exp":1,"sub":1}"#), &good_key, Status::ClaimsMalformed),
+        (claiming(r#"{"nbf":99999999999,"exp":1,"sub":true}"#), &good_key, Status::ClaimsMalformed),
         (claiming(r#"{"exp":1,"exp":1}"#), &good_key, Status::ClaimsMalformed),
         (claiming(expired), &good_key, Status::TokenNotYetValid),
         (claiming(r#"{"exp":1}"#), &good_key, Status::TokenExpired),

@@ -48,6 +48,7 @@ pub(super) fn parse(text: &str, is_from_file: bool) -> Result<Value> {
     if text.len() > MAX_LEN {
         return Err(wrong(TOO_LARGE));
     }
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let value: Value = serde_json::from_str(text).map_err(|error| {
         if let Some(why) = file_name(text).filter(|_| !is_from_file) {
             return wrong(&why);

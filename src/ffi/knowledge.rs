@@ -4,7 +4,7 @@ use std::ffi::c_char;
 use std::path::Path;
 use std::time::Duration;
 
-use super::arguments::{TextOut, optional, required, session, target, write_if_it_fits};
+use super::arguments::{TextOut, required, session, target, write_if_it_fits};
 use super::guard::guard;
 use super::handle::gc_auth_t;
 use super::last_error;
@@ -307,16 +307,22 @@ pub unsafe extern "C" fn gc_auth_decoded_token(
 /// The payload of the current token, in the form of gc_auth_decoded_token(): with a key only if the token verifies.
 ///
 /// - `auth`: the handle. Not NULL.
-/// - `public_key`: the issuer's public key: PEM (`PUBLIC KEY`, `RSA PUBLIC KEY`, `CERTIFICATE`), one JWK, or a JWKS. A
-///   private or symmetric key is refused. NULL or "": nothing is verified, so make sure that a file which
-///   the key comes from is not empty. The key is parsed once and kept, so give the same text again.
+/// - `public_key`: the issuer's public key: PEM (`PUBLIC KEY`, `RSA PUBLIC KEY`, `CERTIFICATE`), one JWK, or a JWKS; a
+///   byte order mark before it, and PEM with `\n` for line ends, do no harm. A private or symmetric key is refused, alone
+///   or in a set. NULL: nothing is verified. "" is `GC_AUTH_ERR_INVALID_ARGUMENT`, so that a key file that was read as
+///   empty does not switch verification off. The key is parsed once and kept, so give the same text again.
 /// - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
 ///
 /// Verification reports the first fault in this order: `GC_AUTH_ERR_TOKEN_MALFORMED`, `GC_AUTH_ERR_ALGORITHM_REFUSED`,
 /// `GC_AUTH_ERR_KEY_INVALID`, `GC_AUTH_ERR_SIGNATURE_INVALID`, `GC_AUTH_ERR_CLAIMS_MALFORMED`,
 /// `GC_AUTH_ERR_TOKEN_NOT_YET_VALID`, `GC_AUTH_ERR_TOKEN_EXPIRED`. Times may be off by the config's `clock_leeway_s`. A
 /// token without `exp` is accepted; audience and issuer are the caller's to check. Algorithms: RS256/384/512,
-/// PS256/384/512, ES256/384, EdDSA (Ed25519).
+/// PS256/384/512, ES256/384, EdDSA (Ed25519, also under that name).
+///
+/// Of a JWKS, the keys with the token's `kid` are used, or, if there are none, those that have no `kid`; keys that can't
+/// be used, or not for the token's algorithm, are passed over. If several different keys with that `kid` remain, the
+/// set is refused. JSON null counts as absent in keys, headers and registered claims. `sub` and `jti` may be numbers,
+/// since some issuers write them so; the other registered claims have the types of RFC 7519.
 ///
 /// Returns `GC_AUTH_OK`; one of the above; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_INVALID_UTF8`;
 /// `GC_AUTH_ERR_BUFFER_TOO_SMALL`; `GC_AUTH_ERR_NO_TOKEN`; `GC_AUTH_ERR_NO_MEMORY`.
@@ -335,7 +341,7 @@ pub unsafe extern "C" fn gc_auth_decode_jwt(
     // SAFETY: handle, string and outputs are as the header asks for.
     guard(|| unsafe {
         let session = session(auth)?;
-        let public_key = optional("public_key", public_key)?;
+        let public_key = if public_key.is_null() { None } else { Some(required("public_key", public_key)?) };
         let out = TextOut::new(buf, buf_size, out_size)?;
         out.write(session.decode_jwt(public_key)?.as_json())
     })

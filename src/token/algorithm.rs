@@ -1,4 +1,4 @@
-//! The signature algorithms that are accepted: those of RFC 7518 and RFC 8037 that a public key can verify.
+//! The signature algorithms that are accepted: those of RFC 7518, RFC 8037 and RFC 9864 that a public key can verify.
 #![forbid(unsafe_code)]
 
 /// A signature algorithm by its name in JOSE.
@@ -35,7 +35,8 @@ impl Algorithm {
             "PS512" => Algorithm::PS512,
             "ES256" => Algorithm::ES256,
             "ES384" => Algorithm::ES384,
-            "EdDSA" => Algorithm::EdDSA,
+            // RFC 9864 names the curve; Ed25519 is the only one of EdDSA that is accepted.
+            "EdDSA" | "Ed25519" => Algorithm::EdDSA,
             _ => return None,
         })
     }

@@ -85,14 +85,19 @@ impl<'a> Object<'a> {
         self.members.iter().find_map(|(other, value)| (other == name).then_some(*value))
     }
 
+    /// The same, where null counts as absent.
+    pub(crate) fn present(&self, name: &str) -> Option<&'a str> {
+        self.get(name).filter(|value| *value != "null")
+    }
+
+    /// The texts of all values.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &'a str> {
+        self.members.iter().map(|(_, value)| *value)
+    }
+
     /// The text of the last member of that name, where duplicates were kept.
     pub(crate) fn get_last(&self, name: &str) -> Option<&'a str> {
         self.members.iter().rev().find_map(|(other, value)| (other == name).then_some(*value))
-    }
-
-    /// Whether there is a member of that name.
-    pub(crate) fn contains(&self, name: &str) -> bool {
-        self.get(name).is_some()
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) struct Jws<'a> {
     pub(crate) signature: Vec<u8>,
 }
 
-/// What counts in a header. Members that would bring a key along (`jwk`, `jku`, `x5c`, `x5u`) are not read.
+/// What counts in a header; null counts as absent. Members that would bring a key along (`jwk`, `jku`, `x5c`, `x5u`) are not read.
 pub(crate) struct Header {
     /// The algorithm, or why there is none that could be accepted.
     pub(crate) algorithm: std::result::Result<Algorithm, &'static str>,
@@ -59,16 +59,17 @@ impl Header {
             fault => bad(fault.as_str()),
         })?;
 
-        let algorithm = header.get("alg").and_then(json::string).ok_or_else(|| bad("has no alg that is a string"))?;
+        let algorithm =
+            header.present("alg").and_then(json::string).ok_or_else(|| bad("has no alg that is a string"))?;
         // No extension is implemented, so any that must be understood is unknown.
-        if header.contains("crit") {
+        if header.present("crit").is_some() {
             return Err(bad("has a crit that is not supported"));
         }
         // RFC 7797: the payload would not be base64url.
-        if !matches!(header.get("b64"), None | Some("true")) {
+        if !matches!(header.present("b64"), None | Some("true")) {
             return Err(bad("has a b64 other than true"));
         }
-        let kid = match header.get("kid") {
+        let kid = match header.present("kid") {
             None => None,
             Some(kid) => Some(json::string(kid).ok_or_else(|| bad("has a kid that is not a string"))?.into_owned()),
         };

@@ -310,7 +310,10 @@ static void project_and_decode(gc_auth_t *auth)
     CHECK(project == 7777);
     CHECK_OK(log_in(auth));
 
-    CHECK_OK(gc_auth_decode_jwt(auth, "", buf, sizeof buf, NULL));
+    CHECK_OK(gc_auth_decode_jwt(auth, NULL, buf, sizeof buf, NULL));
+    /* A key file that was read as empty must not switch verification off. */
+    CHECK_STATUS(gc_auth_decode_jwt(auth, "", buf, sizeof buf, &size), GC_AUTH_ERR_INVALID_ARGUMENT);
+    CHECK_HOLDS(gc_auth_last_error_message(), "public_key is empty");
     CHECK_STATUS(gc_auth_decode_jwt(auth, BROKEN, buf, sizeof buf, &size), GC_AUTH_ERR_INVALID_UTF8);
     CHECK_HOLDS(gc_auth_last_error_message(), "public_key");
     CHECK_STATUS(gc_auth_decode_jwt(auth, "no key", buf, sizeof buf, &size), GC_AUTH_ERR_KEY_INVALID);

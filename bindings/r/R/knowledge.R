@@ -45,7 +45,7 @@ gc_decode_jwt <- function(session, public_key = NULL, as = c("list", "json")) {
     as <- match.arg(as)
     check_session(session)
     check_text(public_key, "public_key", optional = TRUE)
-    # The C API takes it for none, and then verifies nothing: a file that was read as empty must not switch that off.
+    # A file that was read as empty must not switch verification off.
     if (length(public_key) == 0L && !is.null(public_key) || identical(public_key, ""))
         gc_refuse("public_key: empty; give NULL if nothing is to be verified")
     parsed(gc_result(.Call(C_decode_jwt, session, public_key)), as)

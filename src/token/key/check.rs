@@ -13,10 +13,11 @@ pub(super) type Material = Result<VerifyingKey, &'static str>;
 
 pub(super) const OTHER_CURVE: &str = "is on a curve that is not supported (P-256, P-384 and Ed25519 are)";
 
-/// An RSA key of big-endian numbers without leading zeros.
+/// An RSA key of big-endian numbers. RFC 7518 asks issuers for no leading zeros, and they write them.
 pub(super) fn rsa(n: &[u8], e: &[u8]) -> Material {
+    let (n, e) = (without_zeros(n), without_zeros(e));
     let bits = match n.first() {
-        None | Some(0) => return Err("is RSA with a modulus that is empty or begins with zeros"),
+        None => return Err("is RSA with a modulus that is empty or zero"),
         Some(first) => n.len() * 8 - first.leading_zeros() as usize,
     };
     if bits < 2048 {
@@ -25,7 +26,7 @@ pub(super) fn rsa(n: &[u8], e: &[u8]) -> Material {
     if bits > 8192 {
         return Err("is RSA over 8192 bits");
     }
-    if matches!(e.first(), None | Some(0)) || e.last().is_none_or(|low| low % 2 == 0) || e == [1] {
+    if e.last().is_none_or(|low| low % 2 == 0) || e == [1] {
         return Err("is RSA with an exponent that is not an odd number from 3");
     }
     // ring computes with exponents up to this size only.
@@ -39,6 +40,12 @@ pub(super) fn rsa(n: &[u8], e: &[u8]) -> Material {
         return Err("is an RSA key with the ROCA weakness (CVE-2017-15361): have it replaced");
     }
     Ok(VerifyingKey::Rsa { n: n.to_vec(), e: e.to_vec() })
+}
+
+/// The number without zeros before it.
+fn without_zeros(number: &[u8]) -> &[u8] {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    &number[zeros..]
 }
 
 /// The odd primes up to 167, over which the ROCA fingerprint is defined for the shortest keys. The longer

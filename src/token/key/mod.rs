@@ -5,6 +5,7 @@ mod check;
 mod ed25519;
 mod jwk;
 mod pem;
+mod shape;
 mod types;
 
 use std::fmt;
@@ -12,11 +13,14 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
+pub(crate) use self::shape::Shape;
 use self::types::{Key, Kind};
 use super::algorithm::Algorithm;
 use super::jws::out_of_memory;
 use super::signature::VerifyingKey;
 use crate::error::{Error, Result, Status};
+use crate::redact;
+use crate::text::trim_start;
 
 /// The longest key text that is looked at, in bytes.
 pub const MAX_KEY_LEN: usize = 1024 * 1024;
@@ -30,6 +34,9 @@ pub struct KeySet {
 
 impl KeySet {
     /// Parses PEM (`PUBLIC KEY`, `RSA PUBLIC KEY`, `CERTIFICATE`; the first usable block counts), a JWK or a JWKS.
+    ///
+    /// White space and a byte order mark before the text are passed over, and so are line ends of PEM that were escaped
+    /// (`\\n`). In JSON, null counts as absent.
     ///
     /// [`Status::KeyInvalid`] when a lone key can't be used, or when any is private or symmetric. A set may be empty
     /// and have keys that can't be used: they are passed over, unless a token names one. An RSASSA-PSS key is
@@ -52,7 +59,8 @@ impl KeySet {
         if text.len() > MAX_KEY_LEN {
             return Err(invalid("is larger than 1 MiB"));
         }
-        if text.trim_start().starts_with('{') { jwk::parse(text) } else { Ok(KeySet::single(pem::parse(text)?)) }
+        let text = trim_start(text);
+        if text.starts_with('{') { jwk::parse(text) } else { Ok(KeySet::single(pem::parse(text)?)) }
     }
 
     fn single(key: Key) -> Self {
@@ -65,52 +73,74 @@ impl KeySet {
 
     /// Whether a key has this id, usable or not.
     pub fn has_kid(&self, kid: &str) -> bool {
-        self.find(kid).is_some()
-    }
-
-    fn find(&self, kid: &str) -> Option<&Key> {
-        self.keys.iter().find(|key| key.kid.as_deref() == Some(kid))
+        self.keys.iter().any(|key| key.kid.as_deref() == Some(kid))
     }
 
     /// The keys to try, never none: [`Status::AlgorithmRefused`] when the algorithm is not the key's,
-    /// [`Status::KeyInvalid`] when there is no key or it can't be used.
+    /// [`Status::KeyInvalid`] when there is no key, it can't be used, or it can't be told which of several is meant.
     pub(crate) fn select(&self, algorithm: Algorithm, kid: Option<&str>) -> Result<Vec<&VerifyingKey>> {
-        let candidates: Vec<&Key> = match kid {
-            Some(kid) if self.is_set => match self.find(kid) {
-                Some(key) => vec![key],
-                None => return Err(invalid("has no key with the token's kid")),
-            },
-            _ => self.keys.iter().filter(|key| !self.is_set || key.kind != Kind::Unknown).collect(),
-        };
+        let candidates = self.candidates(algorithm, kid)?;
         if candidates.is_empty() {
-            return Err(invalid("has no key that could verify a token"));
+            return Err(invalid("set has no key that could verify a token"));
         }
 
         let fitting: Vec<&Key> = candidates.into_iter().filter(|key| key.fits(algorithm)).collect();
-        if fitting.is_empty() {
+        let Some(first) = fitting.first() else {
             return Err(Error::new(
                 Status::AlgorithmRefused,
                 format!("the token's alg {algorithm:?} is not one of the key's: check that it is the issuer's key"),
             ));
-        }
+        };
         if let (Some(kid), false) = (kid, self.is_set)
-            && fitting.iter().any(|key| key.kid.as_deref().is_some_and(|own| own != kid))
+            && first.kid.as_deref().is_some_and(|own| own != kid)
         {
-            return Err(invalid("has another kid than the token"));
+            return Err(invalid(&format!("has another kid than the token's \"{}\"", shown(kid))));
         }
 
-        let mut fault = "has no key that could verify a token";
-        let mut usable = Vec::new();
-        for key in fitting {
-            match &key.material {
-                Ok(material) => usable.push(material),
-                Err(found) => fault = found,
+        let mut usable: Vec<&VerifyingKey> = Vec::new();
+        for material in fitting.iter().filter_map(|key| key.material.as_ref().ok()) {
+            if !usable.contains(&material) {
+                usable.push(material);
             }
         }
-        if usable.is_empty() {
-            return Err(invalid(fault));
+        match (usable.len(), kid) {
+            (0, _) => {
+                let name = first.kid.as_deref().map(|kid| format!("\"{}\" ", shown(kid))).unwrap_or_default();
+                Err(invalid(&format!("{name}{}", first.material.as_ref().err().unwrap_or(&""))))
+            }
+            (2.., Some(kid)) if self.is_set && self.has_kid(kid) => {
+                Err(invalid(&format!("set has several different keys with the token's kid \"{}\"", shown(kid))))
+            }
+            _ => Ok(usable),
         }
-        Ok(usable)
+    }
+
+    /// The keys that the token may mean. Those that it names go before those without a name; what is not understood is
+    /// meant only where it is named, and nothing else is.
+    fn candidates(&self, algorithm: Algorithm, kid: Option<&str>) -> Result<Vec<&Key>> {
+        if !self.is_set {
+            return Ok(self.keys.iter().collect());
+        }
+        let understood = |key: &&Key| key.kind != Kind::Unknown;
+        let Some(kid) = kid else {
+            return Ok(self.keys.iter().filter(understood).collect());
+        };
+        let named: Vec<&Key> = self.keys.iter().filter(|key| key.kid.as_deref() == Some(kid)).collect();
+        if named.iter().any(understood) {
+            return Ok(named.into_iter().filter(understood).collect());
+        }
+        if !named.is_empty() {
+            return Ok(named);
+        }
+        let mut nameless: Vec<&Key> = self.keys.iter().filter(understood).filter(|key| key.kid.is_none()).collect();
+        if nameless.len() < self.keys.iter().filter(understood).count() {
+            // Others have names: only what could be the token's own key is worth a try.
+            nameless.retain(|key| key.fits(algorithm));
+        }
+        if nameless.is_empty() {
+            return Err(invalid(&format!("set has no key with the token's kid \"{}\"", shown(kid))));
+        }
+        Ok(nameless)
     }
 }
 
@@ -157,5 +187,15 @@ impl fmt::Debug for KeyCache {
 
 /// `what` ends a sentence that begins with the key.
 fn invalid(what: &str) -> Error {
-    Error::new(Status::KeyInvalid, format!("the public key {what}: give the issuer's as PEM, JWK or JWKS"))
+    fault(&format!("{what}: give the issuer's as PEM, JWK or JWKS"))
+}
+
+/// The same, where `what` says already what to do.
+fn fault(what: &str) -> Error {
+    Error::new(Status::KeyInvalid, format!("the public key {what}"))
+}
+
+/// A kid as it may stand in a message.
+fn shown(kid: &str) -> String {
+    redact::clean(kid, &[], jwk::MAX_KID)
 }

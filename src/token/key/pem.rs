@@ -8,8 +8,9 @@ use spki::der::{self, Decode, Reader, SliceReader, Tag, Tagged};
 use spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
 
 use super::check::{self, Material};
-use super::invalid;
+use super::shape::Shape;
 use super::types::{Key, KeyAlg, Kind};
+use super::{fault, invalid};
 use crate::error::Result;
 use crate::token::jws::out_of_memory;
 
@@ -48,7 +49,7 @@ pub(super) fn parse(text: &str) -> Result<Key> {
         }
         unusable.get_or_insert(key);
     }
-    unusable.ok_or_else(|| invalid("is neither PEM nor JSON with a public key in it"))
+    unusable.ok_or_else(|| fault(&Shape::of(text).instead_of_a_key()))
 }
 
 /// What follows a BEGIN line.
@@ -69,7 +70,7 @@ impl<'a> Block<'a> {
         Block { label, body }
     }
 
-    /// None when the body is not base64. White space in it has no meaning.
+    /// None when the body is not base64. White space in it has no meaning, and neither have escaped line ends.
     fn decode(&self) -> Result<Option<Vec<u8>>> {
         let Some(body) = self.body else {
             return Ok(None);
@@ -79,7 +80,18 @@ impl<'a> Block<'a> {
             .try_reserve_exact(body.len())
             .and_then(|()| der.try_reserve_exact(base64::decoded_len_estimate(body.len())))
             .map_err(|_| out_of_memory())?;
-        packed.extend(body.bytes().filter(|byte| !byte.is_ascii_whitespace()));
+        let mut bytes = body.bytes().peekable();
+        while let Some(byte) = bytes.next() {
+            match byte {
+                _ if byte.is_ascii_whitespace() => {}
+                // From an environment variable or a JSON file: line ends of two characters, or three.
+                b'\\' if matches!(bytes.peek(), Some(b'n' | b'r' | b'\\')) => {
+                    while bytes.next_if_eq(&b'\\').is_some() {}
+                    bytes.next_if(|byte| matches!(byte, b'n' | b'r'));
+                }
+                _ => packed.push(byte),
+            }
+        }
         Ok(STANDARD.decode_vec(&packed, &mut der).is_ok().then_some(der))
     }
 }

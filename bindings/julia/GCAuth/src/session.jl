@@ -282,7 +282,6 @@ The payload of the current token as [`claims`](@ref) gives it, if the token veri
 are yours to check.
 """
 function decode_jwt(session::Session, public_key::AbstractString)
-    # To the library an empty key means: don't verify.
     isempty(public_key) && throw(InvalidArgument("public key: is empty; `claims` is without verification"))
     return text_out(session) do handle, buffer, size, needed
         @status gc_auth_decode_jwt(handle::Ptr{Cvoid}, c_string("public key", public_key)::Cstring, buffer::Ptr{UInt8},

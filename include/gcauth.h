@@ -185,6 +185,7 @@ typedef void (*gc_auth_log_fn)(void *user_data, int32_t level, const char *messa
 
 /**
  * Not a usable public key: private, symmetric, too short, unsupported, not for verifying, or no key with the token's `kid`.
+ * Retryable only where the key was looked for in the set at `jwks_url`, which is fetched again later.
  */
 #define GC_AUTH_ERR_KEY_INVALID 28
 
@@ -635,17 +636,23 @@ gc_auth_status_t gc_auth_decode_jwt(gc_auth_t *auth,
  * `public_key`, or else with the key set at its `jwks_url`. Rules, order of verdicts and statuses are those of
  * gc_auth_decode_jwt().
  *
- * A key set is fetched when it is first needed, kept for as long as its `Cache-Control` says (5 minutes when it says
- * nothing, a day at most), and used on when the server can't be reached. A `kid` that is not in it makes the library
- * fetch again, at most once a minute. The rules for login (TLS, proxies, sizes, no redirects, `timeout_ms`) hold here
- * too.
+ * A key set is fetched when it is first needed, kept for as long as its `Cache-Control` and `Age` say (5 minutes when
+ * they say nothing, 30 s at least, a day at most), and used on when the server can't be reached. After an attempt that
+ * failed the server is left alone for 30 s, or longer if its Retry-After says so (5 minutes at most); until there is a
+ * key set the same error comes back meanwhile. The rules for login (TLS, proxies, sizes, no redirects, `timeout_ms`)
+ * hold here too.
+ *
+ * A token whose `kid` is not in the set makes the library fetch again, at most once in 30 s. In between the call fails
+ * with `GC_AUTH_ERR_KEY_INVALID`, which is retryable here: gc_auth_last_error_is_retryable() says so, and the message
+ * and gc_auth_last_error_retry_after_ms() say when the set is fetched again.
  *
  * - `auth`: the handle. Not NULL.
  * - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
  *
  * Returns `GC_AUTH_OK`; the statuses of gc_auth_decode_jwt(); `GC_AUTH_ERR_CONFIG` (neither `public_key` nor
  * `jwks_url` is set); and when the first key set can't be had, the network statuses of gc_auth_login(), with
- * `GC_AUTH_ERR_HTTP` for refusals, or `GC_AUTH_ERR_PROTOCOL` when what comes is not a JSON object.
+ * `GC_AUTH_ERR_HTTP` for refusals, or `GC_AUTH_ERR_PROTOCOL` when what comes is not
+ * JSON; the message says what it seems to be, and what to set instead.
  *
  * Threads: any; one fetches, and the others go on with the keys that there are. Since 0.1.0.
  */
@@ -761,8 +768,8 @@ gc_auth_status_t gc_auth_last_error_status(void);
 int32_t gc_auth_last_error_http_status(void);
 
 /**
- * How many milliseconds the server asked to wait (Retry-After) when this thread's last call failed; -1 when it did not,
- * and after a success. Since 0.1.0.
+ * How many milliseconds to wait before the next try when this thread's last call failed: what the server asked for
+ * (Retry-After), or the time until a key set is fetched again. -1 when unknown, and after a success. Since 0.1.0.
  */
 int64_t gc_auth_last_error_retry_after_ms(void);
 

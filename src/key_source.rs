@@ -7,19 +7,22 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 
-use crate::clock::Now;
+use crate::clock::Clock;
 use crate::error::{Error, Result, Status};
 use crate::gate::{Admission, ProcessGate};
-use crate::log::Journal;
+use crate::log::{Journal, LogLevel};
 use crate::platform::Platform;
+use crate::redact;
 use crate::token::{KeyCache, KeySet};
 use crate::transport::Endpoint;
 
 /// How long a key set is kept when the server does not say.
 const DEFAULT_AGE: Duration = Duration::from_secs(300);
 const LONGEST_AGE: Duration = Duration::from_secs(24 * 3600);
-/// How long a key that was missed, or a server that was down, is not asked for again.
-const PAUSE_MS: i64 = 60_000;
+/// How long the server is left alone after an attempt, whatever it says and however the attempt ended.
+const PAUSE: Duration = Duration::from_secs(30);
+/// A server that is down may ask for a longer one, up to this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// Where the issuer's keys come from.
 pub(crate) enum KeySource {
@@ -34,16 +37,27 @@ pub(crate) enum KeySource {
 /// A key set at a URL.
 pub(crate) struct UrlKeys {
     endpoint: Endpoint,
-    kept: ArcSwapOption<Kept>,
+    known: ArcSwapOption<Known>,
     gate: ProcessGate,
 }
 
-/// The last key set, and when to ask again.
-struct Kept {
-    keys: Arc<KeySet>,
-    /// Readings of the steady clock.
-    good_until_ms: i64,
-    missed_at_ms: Option<i64>,
+/// Who asks, and how.
+pub(crate) struct Asker<'a> {
+    pub(crate) platform: &'a Platform,
+    pub(crate) clock: &'a Clock,
+    pub(crate) deadline: Instant,
+    pub(crate) journal: &'a Journal<'a>,
+    /// The `kid` of the token.
+    pub(crate) kid: Option<&'a str>,
+}
+
+/// What the last attempt brought.
+struct Known {
+    /// The last key set, or why there never was one.
+    keys: std::result::Result<Arc<KeySet>, Error>,
+    /// Readings of the monotonic clock: when the server is asked again, and when for the sake of a missing key.
+    due_ms: i64,
+    miss_due_ms: i64,
 }
 
 impl KeySource {
@@ -52,105 +66,158 @@ impl KeySource {
         match (public_key, jwks_url) {
             (Some(text), _) => KeySource::Fixed { text, cache: KeyCache::new() },
             (None, Some(endpoint)) => {
-                KeySource::Url(UrlKeys { endpoint, kept: ArcSwapOption::empty(), gate: ProcessGate::new() })
+                KeySource::Url(UrlKeys { endpoint, known: ArcSwapOption::empty(), gate: ProcessGate::new() })
             }
             (None, None) => KeySource::None,
         }
     }
 
-    /// Calls `with` with the keys, among them the one called `kid` if it can be had.
-    pub(crate) fn with_keys<T>(
-        &self,
-        kid: Option<&str>,
-        platform: &Platform,
-        now: Now,
-        deadline: Instant,
-        journal: &Journal,
-        with: impl FnOnce(&KeySet) -> Result<T>,
-    ) -> Result<T> {
+    /// What `with` makes of the keys; it is called again with newer ones if a key was missing.
+    pub(crate) fn with_keys<T>(&self, asker: &Asker, with: impl Fn(&KeySet) -> Result<T>) -> Result<T> {
         match self {
             KeySource::None => {
                 Err(Error::new(Status::Config, "no key to verify with; set public_key or jwks_url in the config"))
             }
             KeySource::Fixed { text, cache } => cache.with(text, with),
-            KeySource::Url(url) => with(&*url.keys(kid, platform, now, deadline, journal)?),
+            KeySource::Url(url) => url.with_keys(asker, with),
         }
     }
 }
 
 impl UrlKeys {
-    fn keys(
-        &self,
-        kid: Option<&str>,
-        platform: &Platform,
-        now: Now,
-        deadline: Instant,
-        journal: &Journal,
-    ) -> Result<Arc<KeySet>> {
+    fn with_keys<T>(&self, asker: &Asker, with: impl Fn(&KeySet) -> Result<T>) -> Result<T> {
+        let mut known = self.known(asker)?;
         loop {
-            let kept = self.kept.load_full();
-            let gate = self.gate.get();
-            let Some(kept) = kept else {
-                // Nothing to go on with: wait for whoever fetches.
-                match gate.turn_or_wait(deadline, |_| None) {
-                    Admission::Turn(_turn) if self.kept.load().is_none() => {
-                        return self.fetch(platform, None, now, deadline, journal);
-                    }
-                    Admission::Turn(_) | Admission::Waited => continue,
-                    Admission::Held(error) => return Err(error),
-                }
+            let now_ms = asker.now_ms();
+            let keys = match &known.keys {
+                Ok(keys) => keys,
+                Err(error) => return Err(asked_again(error.clone(), known.due_ms, now_ms)),
             };
-            let is_known = kid.is_none_or(|kid| kept.keys.has_kid(kid));
-            let is_old = now.mono_ms >= kept.good_until_ms;
-            let may_ask = kept.missed_at_ms.is_none_or(|missed| now.mono_ms >= missed.saturating_add(PAUSE_MS));
-            if is_known
-                && is_old
-                && let Some(_turn) = gate.try_turn(|_| false)
-            {
-                // The keys that we have are good until there are new ones.
-                return self.fetch(platform, kept.missed_at_ms, now, deadline, journal).or_else(|_| {
-                    self.keep(kept.keys.clone(), now.mono_ms.saturating_add(PAUSE_MS), kept.missed_at_ms);
-                    Ok(kept.keys.clone())
+            let error = match with(keys) {
+                Err(error) if may_be_for_want_of_a_key(&error, asker.kid, keys) => error,
+                outcome => return outcome.map_err(|error| self.locate(error)),
+            };
+            if now_ms < known.miss_due_ms {
+                let error = self.locate(error);
+                return Err(match error.status() {
+                    // The issuer may have changed its keys.
+                    Status::KeyInvalid => asked_again(error, known.miss_due_ms, now_ms).retryable(),
+                    _ => error,
                 });
             }
-            if is_known || !may_ask {
-                return Ok(kept.keys.clone());
-            }
-            match gate.turn_or_wait(deadline, |_| None) {
-                Admission::Turn(_turn) if self.is_kept(&kept) => {
-                    return self.fetch(platform, Some(now.mono_ms), now, deadline, journal).inspect_err(|_| {
-                        self.keep(kept.keys.clone(), kept.good_until_ms, Some(now.mono_ms));
-                    });
+            known = self.look_for_newer(&known, asker)?;
+        }
+    }
+
+    /// What is known, asked for if there is nothing, or if it has become old.
+    fn known(&self, asker: &Asker) -> Result<Arc<Known>> {
+        let gate = self.gate.get();
+        loop {
+            let known = self.known.load_full();
+            match &known {
+                Some(known) if asker.now_ms() < known.due_ms => return Ok(known.clone()),
+                // The keys that we have are good until there are new ones.
+                Some(old) if old.keys.is_ok() => {
+                    let Some(_turn) = gate.try_turn(|_| false) else {
+                        return Ok(old.clone());
+                    };
+                    if self.is_known(&known) {
+                        let _ = self.ask(Some(old), false, asker);
+                    }
                 }
-                Admission::Turn(_) | Admission::Waited => {}
-                Admission::Held(error) => return Err(error),
+                _ => match gate.turn_or_wait(asker.deadline, |_| None) {
+                    Admission::Turn(_turn) if self.is_known(&known) => {
+                        self.ask(known.as_ref(), false, asker)?;
+                    }
+                    Admission::Turn(_) | Admission::Waited => {}
+                    Admission::Held(error) => return Err(error),
+                },
             }
         }
     }
 
-    fn fetch(
-        &self,
-        platform: &Platform,
-        missed_at_ms: Option<i64>,
-        now: Now,
-        deadline: Instant,
-        journal: &Journal,
-    ) -> Result<Arc<KeySet>> {
-        let fetched = platform.fetch_keys(&self.endpoint, deadline, journal)?;
-        let keys = Arc::new(KeySet::parse(fetched.text.as_str())?);
-        let age = fetched.max_age.unwrap_or(DEFAULT_AGE).min(LONGEST_AGE);
-        let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
-        self.keep(keys.clone(), now.mono_ms.saturating_add(age_ms), missed_at_ms);
-        Ok(keys)
+    /// Asks for a newer set than `known`, or waits for whoever does.
+    fn look_for_newer(&self, known: &Arc<Known>, asker: &Asker) -> Result<Arc<Known>> {
+        let gate = self.gate.get();
+        match gate.turn_or_wait(asker.deadline, |_| None) {
+            Admission::Turn(_turn) if self.is_known(&Some(known.clone())) => self.ask(Some(known), true, asker)?,
+            Admission::Turn(_) | Admission::Waited => {}
+            Admission::Held(error) => return Err(error),
+        }
+        Ok(self.known.load_full().unwrap_or_else(|| known.clone()))
     }
 
-    fn keep(&self, keys: Arc<KeySet>, good_until_ms: i64, missed_at_ms: Option<i64>) {
-        self.kept.store(Some(Arc::new(Kept { keys, good_until_ms, missed_at_ms })));
+    /// Asks the server and keeps what comes of it. After a failure the keys that were there go on.
+    fn ask(&self, old: Option<&Arc<Known>>, is_for_a_key: bool, asker: &Asker) -> Result<()> {
+        let outcome = asker.platform.fetch_keys(&self.endpoint, asker.deadline, asker.journal);
+        let outcome = outcome.and_then(|fetched| {
+            let keys =
+                KeySet::parse(&String::from_utf8_lossy(fetched.text.expose())).map_err(|error| self.locate(error))?;
+            Ok((keys, fetched.max_age.unwrap_or(DEFAULT_AGE).clamp(PAUSE, LONGEST_AGE)))
+        });
+        let in_ms = |wait: Duration| asker.now_ms().saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
+        let (known, outcome) = match outcome {
+            Ok((keys, age)) => {
+                let is_missing = asker.kid.is_none_or(|kid| !keys.has_kid(kid));
+                let miss_due_ms = match old {
+                    _ if is_missing || is_for_a_key => in_ms(PAUSE),
+                    Some(old) => old.miss_due_ms,
+                    None => i64::MIN,
+                };
+                (Known { keys: Ok(Arc::new(keys)), due_ms: in_ms(age), miss_due_ms }, Ok(()))
+            }
+            Err(error) => {
+                asker.journal.tell(LogLevel::Warning, || format!("no new key set: {}", error.message()));
+                let next_ms = in_ms(error.retry_after().unwrap_or_default().clamp(PAUSE, LONGEST_PAUSE));
+                let keys = match old.map(|old| &old.keys) {
+                    Some(Ok(keys)) => Ok(keys.clone()),
+                    _ => Err(error.clone()),
+                };
+                let due_ms = old.map_or(next_ms, |old| old.due_ms.max(next_ms));
+                (Known { keys, due_ms, miss_due_ms: next_ms }, Err(error))
+            }
+        };
+        self.known.store(Some(Arc::new(known)));
+        outcome
     }
 
-    fn is_kept(&self, kept: &Arc<Kept>) -> bool {
-        self.kept.load().as_ref().is_some_and(|present| Arc::ptr_eq(present, kept))
+    /// `error`, said of the keys at this URL.
+    fn locate(&self, error: Error) -> Error {
+        match error.status() {
+            Status::KeyInvalid | Status::AlgorithmRefused => {
+                error.in_context(&format!("key set at {}", redact::clean(self.endpoint.as_str(), &[], 160)))
+            }
+            _ => error,
+        }
     }
+
+    fn is_known(&self, known: &Option<Arc<Known>>) -> bool {
+        match (&*self.known.load(), known) {
+            (Some(present), Some(known)) => Arc::ptr_eq(present, known),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Asker<'_> {
+    fn now_ms(&self) -> i64 {
+        self.clock.now().mono_ms
+    }
+}
+
+/// Whether the issuer may have a key by now that would change the verdict.
+fn may_be_for_want_of_a_key(error: &Error, kid: Option<&str>, keys: &KeySet) -> bool {
+    matches!(error.status(), Status::AlgorithmRefused | Status::KeyInvalid | Status::SignatureInvalid)
+        && kid.is_none_or(|kid| !keys.has_kid(kid))
+}
+
+/// Says when the server is asked again.
+fn asked_again(error: Error, due_ms: i64, now_ms: i64) -> Error {
+    let seconds = u64::try_from(due_ms.saturating_sub(now_ms)).unwrap_or_default().div_ceil(1000);
+    error
+        .because(&format!("the set is fetched again in {seconds} s"))
+        .with_retry_after(Some(Duration::from_secs(seconds)))
 }
 
 impl fmt::Debug for KeySource {

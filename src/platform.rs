@@ -195,11 +195,10 @@ impl Platform {
         let place = Place { what: "key set", endpoint, refused: None, journal };
         let (answer, _) =
             self.send(&place, None, None, Resend::Lost, &[], deadline).map_err(|failure| failure.error)?;
-        if WipedJson::parse(answer.body.expose()).is_none_or(|json| !json.is_object()) {
-            return Err(place.locate(
-                Error::new(Status::Protocol, "the answer is not a JSON object; check jwks_url in the config")
-                    .with_http_status(answer.status),
-            ));
+        if let Some(shape) = token::not_a_set(&String::from_utf8_lossy(answer.body.expose())) {
+            let status = if shape.is_object() { Status::KeyInvalid } else { Status::Protocol };
+            let what = format!("HTTP {}, but the answer {}", answer.status, shape.instead_of_a_set());
+            return Err(place.locate(Error::new(status, what).with_http_status(answer.status)));
         }
         Ok(FetchedKeys { text: answer.body, max_age: answer.max_age })
     }
@@ -331,10 +330,12 @@ impl Place<'_> {
             (400 | 401 | 403 | 404, Some(what_to_do)) => (Status::Unauthorized, what_to_do),
             (429, _) => (Status::RateLimited, "try again later"),
             (500..600, _) => (Status::Server, "try again later"),
+            (_, None) => (Status::Http, "unexpected; check jwks_url in the config"),
             _ => (Status::Http, "unexpected; check host and paths in the config"),
         };
         // Servers say this of unknown users, and of paths that are not theirs.
-        let also = if answer.status == 404 { ", and host and path in the config" } else { "" };
+        let also =
+            if answer.status == 404 && self.refused.is_some() { ", and host and path in the config" } else { "" };
         let said = match server_words(answer.body.expose(), secrets) {
             Some(text) => format!("HTTP {}: \"{text}\"; {hint}{also}", answer.status),
             None => format!("HTTP {}; {hint}{also}", answer.status),

@@ -37,6 +37,7 @@ pub const GC_AUTH_ERR_SIGNATURE_INVALID: gc_auth_status_t = 26;
 /// `none`, HMAC, an unknown algorithm, or one that is not the key's.
 pub const GC_AUTH_ERR_ALGORITHM_REFUSED: gc_auth_status_t = 27;
 /// Not a usable public key: private, symmetric, too short, unsupported, not for verifying, or no key with the token's `kid`.
+/// Retryable only where the key was looked for in the set at `jwks_url`, which is fetched again later.
 pub const GC_AUTH_ERR_KEY_INVALID: gc_auth_status_t = 28;
 /// `nbf` lies in the future.
 pub const GC_AUTH_ERR_TOKEN_NOT_YET_VALID: gc_auth_status_t = 29;

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
 use gcauth::{Session, Status};
 use gcauth_sandbox::{Body, DropPoint, Effect, Fault, Options, Target, TokenFault};
@@ -94,8 +94,13 @@ fn it_is_kept_when_the_server_is_down() {
     }
 }
 
+/// Where the key set is, for people to find.
+fn place(world: &World) -> String {
+    format!("{}/.well-known/jwks.json", world.sandbox.http_url())
+}
+
 #[test]
-fn a_key_that_is_not_in_it_makes_for_one_more_fetch_a_minute() {
+fn a_key_that_is_not_in_it_makes_for_one_more_fetch_in_half_a_minute() {
     let world = world(Some(10_000));
     let session = with_url(&world);
     session.verify().unwrap();
@@ -103,24 +108,81 @@ fn a_key_that_is_not_in_it_makes_for_one_more_fetch_a_minute() {
     session.refresh(None).unwrap();
     session.verify().unwrap();
     assert_eq!(fetches(&world), 2);
-    // A server that shows the new key late.
+    // A second rotation soon after, which the server shows late: the same call succeeds in a while.
     let old = world.sandbox.jwks();
     world.order(Fault::new(Target::Jwks, Effect::Body(Body::Json(old))).forever());
     world.sandbox.rotate_keys(false).unwrap();
     session.refresh(None).unwrap();
-    for _ in 0..3 {
-        assert_status(session.verify(), Status::KeyInvalid);
+    for seconds_left in [30, 20, 10] {
+        let error = assert_status(session.verify(), Status::KeyInvalid);
+        assert!(error.is_retryable(), "{error}");
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(seconds_left)));
+        for words in [&place(&world), "no key with the token's kid", &format!("again in {seconds_left} s")] {
+            assert!(error.message().contains(words), "{error}");
+        }
+        assert!(!error.message().contains("PEM"), "{error}");
+        world.advance(10.0);
     }
     assert_eq!(fetches(&world), 2);
-    world.advance(60.0);
     for _ in 0..3 {
-        assert_status(session.verify(), Status::KeyInvalid);
+        let error = assert_status(session.verify(), Status::KeyInvalid);
+        assert!(error.is_retryable() && error.message().contains("again in 30 s"), "{error}");
     }
     assert_eq!(fetches(&world), 3);
     world.sandbox.clear_faults();
-    world.advance(60.0);
+    world.advance(30.0);
     session.verify().unwrap();
     assert_eq!(fetches(&world), 4);
+}
+
+#[test]
+fn a_key_that_was_never_there_is_asked_for_once_in_half_a_minute() {
+    let world = world(Some(10_000));
+    let other = World::new();
+    world.order(Fault::new(Target::Jwks, Effect::Body(Body::Json(other.sandbox.jwks()))).forever());
+    let session = with_url(&world);
+    for round in 1..4 {
+        for _ in 0..3 {
+            let error = assert_status(session.verify(), Status::KeyInvalid);
+            assert!(error.is_retryable(), "{error}");
+        }
+        assert_eq!(fetches(&world), round);
+        world.advance(30.0);
+    }
+}
+
+#[test]
+fn a_fixed_key_of_another_name_stays_wrong() {
+    let (world, other) = (World::new(), World::new());
+    let session = world.logged_in(json!({"public_key": other.sandbox.jwks().to_string()}));
+    let error = assert_status(session.verify(), Status::KeyInvalid);
+    assert!(!error.is_retryable() && error.retry_after().is_none(), "{error}");
+}
+
+/// The sandbox's keys now, without their names.
+fn nameless(world: &World) -> serde_json::Value {
+    let mut keys = world.sandbox.jwks();
+    for key in keys["keys"].as_array_mut().unwrap() {
+        key.as_object_mut().unwrap().remove("kid");
+    }
+    keys
+}
+
+#[test]
+fn keys_without_names_are_looked_for_again_when_none_of_them_fits() {
+    let world = world(Some(10_000));
+    world.order(Fault::new(Target::Jwks, Effect::Body(Body::Json(nameless(&world)))).forever());
+    let session = with_url(&world);
+    session.verify().unwrap();
+    session.verify().unwrap();
+    assert_eq!(fetches(&world), 1);
+    world.sandbox.rotate_keys(false).unwrap();
+    session.refresh(None).unwrap();
+    world.sandbox.clear_faults();
+    world.order(Fault::new(Target::Jwks, Effect::Body(Body::Json(nameless(&world)))).forever());
+    world.advance(30.0);
+    session.verify().unwrap();
+    assert_eq!(fetches(&world), 2);
 }
 
 #[test]
@@ -142,23 +204,129 @@ fn the_first_fetch_that_fails_gives_its_status() {
         let world = world(None);
         let session = with_url(&world);
         let what = format!("{effect:?}");
-        world.order(effect);
+        world.order(effect.forever());
         let error = session.verify().expect_err(&what);
         assert_eq!(error.status(), status, "{what}: {error}");
+        assert!(error.message().contains(&place(&world)), "{what}: {error}");
+        let asked = fetches(&world);
+        // The server gets a rest, and everybody hears why.
+        world.sandbox.clear_faults();
+        world.advance(29.0);
+        for _ in 0..3 {
+            let again = session.verify().expect_err(&what);
+            assert_eq!((again.status(), again.http_status()), (status, error.http_status()), "{what}: {again}");
+            assert!(again.message().contains("again in 1 s"), "{what}: {again}");
+            assert_eq!(again.is_retryable(), error.is_retryable(), "{what}");
+        }
+        assert_eq!(fetches(&world), asked, "{what}");
+        world.advance(1.0);
         session.verify().unwrap();
+        assert_eq!(fetches(&world), asked + 1, "{what}");
     }
 }
 
 #[test]
-fn no_store_means_a_fetch_each_time() {
+fn many_threads_share_a_fetch_that_fails() {
     let world = world(None);
-    let no_store = BTreeMap::from([("Cache-Control".to_owned(), "no-store".to_owned())]);
-    world.order(Fault::new(Target::Jwks, Effect::Headers(no_store)).forever());
+    world.order(Fault::status(Target::Jwks, 404).forever());
     let session = with_url(&world);
-    for _ in 0..3 {
-        session.verify().unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..32 {
+            scope.spawn(|| assert_status(session.verify(), Status::Http));
+        }
+    });
+    assert_eq!(fetches(&world), 1);
+}
+
+fn headers(pairs: &[(&str, &str)]) -> Effect {
+    Effect::Headers(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+}
+
+#[test]
+fn whatever_the_server_says_there_is_one_fetch_in_half_a_minute() {
+    for told in [
+        &[("Cache-Control", "no-store")][..],
+        &[("Cache-Control", "no-cache")],
+        &[("Cache-Control", "no-cache, must-revalidate, no-transform, no-store")],
+        &[("Cache-Control", "max-age=0")],
+        &[("Cache-Control", "max-age=1")],
+        &[("Cache-Control", "max-age=300"), ("Age", "299")],
+        &[("Cache-Control", "max-age=300"), ("Age", "4000000000")],
+    ] {
+        let world = world(None);
+        world.order(Fault::new(Target::Jwks, headers(told)).forever());
+        let session = with_url(&world);
+        for round in 1..4 {
+            session.verify().unwrap();
+            world.advance(29.0);
+            session.verify().unwrap();
+            assert_eq!(fetches(&world), round, "{told:?}");
+            world.advance(1.0);
+        }
     }
-    assert_eq!(fetches(&world), 3);
+}
+
+#[test]
+fn the_time_in_other_caches_counts() {
+    for (age, kept_s) in [("0", 100.0), ("40", 60.0), ("soon", 100.0), ("-5", 100.0)] {
+        let world = world(Some(100));
+        world.order(Fault::new(Target::Jwks, headers(&[("Age", age)])).forever());
+        let session = with_url(&world);
+        session.verify().unwrap();
+        world.advance(kept_s - 1.0);
+        session.verify().unwrap();
+        assert_eq!(fetches(&world), 1, "{age}");
+        world.advance(1.0);
+        session.verify().unwrap();
+        assert_eq!(fetches(&world), 2, "{age}");
+    }
+}
+
+#[test]
+fn what_is_no_key_set_is_called_by_its_name() {
+    let pem = World::new().sandbox.public_key_pem();
+    let raw = |text: &str| Body::Raw(text.to_owned());
+    for (body, words) in [
+        (
+            Body::Json(json!({"issuer": "https://i.example", "jwks_uri": "https://i.example/keys"})),
+            ["discovery document", "https://i.example/keys"],
+        ),
+        (Body::Json(json!({"kid1": pem, "kid2": pem})), ["map from kid to PEM", "public_key"]),
+        (Body::Html("<!DOCTYPE html><html><body>Sign in</body></html>".into()), ["HTML", "jwks_url"]),
+        (raw("  <?xml version=\"1.0\"?>"), ["HTML", "jwks_url"]),
+        (raw(""), ["empty", "jwks_url"]),
+        (raw(&pem), ["PEM", "public_key"]),
+        (raw("eyJhbGciOiJSUzI1NiJ9.e30.AAAA"), ["is a token", "jwks_url"]),
+        (Body::NotUtf8, ["neither keys nor kty", "jwks_url"]),
+        (raw("[]"), ["array", "jwks_url"]),
+        (raw("null"), ["not a JSON object", "jwks_url"]),
+        (raw("{\"keys\":["), ["not a JSON object", "jwks_url"]),
+        (Body::Json(json!({})), ["neither keys nor kty", "jwks_url"]),
+        (Body::Json(json!({"keys": null})), ["neither keys nor kty", "jwks_url"]),
+    ] {
+        let world = world(None);
+        let what = format!("{body:?}");
+        world.order(Fault::new(Target::Jwks, Effect::Body(body)).forever());
+        let error = with_url(&world).verify().expect_err(&what);
+        assert!(matches!(error.status(), Status::Protocol | Status::KeyInvalid), "{what}: {error}");
+        assert!(words.iter().all(|word| error.message().contains(word)), "{what}: {error}");
+        assert!(error.message().contains(&place(&world)) && error.message().len() < 400, "{what}: {error}");
+    }
+    let world = world(None);
+    world.order(Fault::status(Target::Jwks, 404).forever());
+    let error = assert_status(with_url(&world).verify(), Status::Http);
+    assert!(error.message().contains("check jwks_url"), "{error}");
+}
+
+#[test]
+fn a_single_key_and_a_byte_order_mark_do_no_harm() {
+    let world = world(None);
+    let single = world.sandbox.jwks()["keys"][0].clone();
+    for text in [single.to_string(), format!("\u{feff}{single}"), format!("\u{feff}{}", world.sandbox.jwks())] {
+        world.sandbox.clear_faults();
+        world.order(Fault::new(Target::Jwks, Effect::Body(Body::Raw(text.clone()))).forever());
+        with_url(&world).verify().expect(&text);
+    }
 }
 
 #[test]

@@ -30,8 +30,8 @@ pub extern "C" fn gc_auth_last_error_http_status() -> i32 {
     last_error::http_status()
 }
 
-/// How many milliseconds the server asked to wait (Retry-After) when this thread's last call failed; -1 when it did not,
-/// and after a success. Since 0.1.0.
+/// How many milliseconds to wait before the next try when this thread's last call failed: what the server asked for
+/// (Retry-After), or the time until a key set is fetched again. -1 when unknown, and after a success. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub extern "C" fn gc_auth_last_error_retry_after_ms() -> i64 {
     last_error::retry_after_ms()

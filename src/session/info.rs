@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Session;
 use crate::error::Result;
+use crate::key_source::Asker;
 use crate::secret::SecretBytes;
 use crate::token::{self, Payload};
 use crate::wiped_json::{Member, write_object};
@@ -47,10 +48,15 @@ impl Session {
         let token = current.token()?;
         token::precheck(token)?;
         let kid = token::kid(token);
-        let now = self.clock.now();
-        let journal = self.log.journal();
-        self.key_source.with_keys(kid.as_deref(), &self.platform, now, self.deadline(), &journal, |keys| {
-            token::verify(token, keys, now.wall_ms, self.config.clock_leeway.as_secs())
+        let asker = Asker {
+            platform: &self.platform,
+            clock: &self.clock,
+            deadline: self.deadline(),
+            journal: &self.log.journal(),
+            kid: kid.as_deref(),
+        };
+        self.key_source.with_keys(&asker, |keys| {
+            token::verify(token, keys, self.clock.now().wall_ms, self.config.clock_leeway.as_secs())
         })
     }
 

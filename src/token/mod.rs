@@ -15,5 +15,6 @@ mod verify;
 pub use claims::{Payload, Times, times};
 pub use json::MAX_DEPTH;
 pub use jws::MAX_TOKEN_LEN;
+pub(crate) use key::not_a_set;
 pub use key::{KeyCache, KeySet, MAX_KEY_LEN};
 pub use verify::{decode, kid, precheck, verify, verify_with_key_text};

@@ -201,7 +201,11 @@ fn read_answer(mut response: ureq::http::Response<ureq::Body>) -> Result<Answer>
     let status = response.status().as_u16();
     let header = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let retry_after = header(header::RETRY_AFTER).and_then(|value| parse_retry_after(value, SystemTime::now()));
-    let max_age = header(header::CACHE_CONTROL).and_then(parse_max_age);
+    let told = response.headers().get_all(header::CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
+    let age = header(header::AGE).and_then(|value| value.trim().parse().ok()).map(Duration::from_secs);
+    let max_age = parse_max_age(&told.collect::<Vec<_>>().join(","))
+        // Other caches have had it for so long.
+        .map(|max_age| max_age.saturating_sub(age.unwrap_or_default()));
     let date_ms = header(header::DATE).and_then(parse_date);
     // The verdict stands in the first line: a body that is too large or damaged changes nothing about it.
     let is_refusal = !(200..300).contains(&status);

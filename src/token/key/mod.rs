@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
-pub(crate) use self::shape::Shape;
+pub(crate) use self::shape::not_a_set;
 use self::types::{Key, Kind};
 use super::algorithm::Algorithm;
 use super::jws::out_of_memory;
@@ -81,7 +81,7 @@ impl KeySet {
     pub(crate) fn select(&self, algorithm: Algorithm, kid: Option<&str>) -> Result<Vec<&VerifyingKey>> {
         let candidates = self.candidates(algorithm, kid)?;
         if candidates.is_empty() {
-            return Err(invalid("set has no key that could verify a token"));
+            return Err(of_set("has no key that could verify a token"));
         }
 
         let fitting: Vec<&Key> = candidates.into_iter().filter(|key| key.fits(algorithm)).collect();
@@ -109,7 +109,7 @@ impl KeySet {
                 Err(invalid(&format!("{name}{}", first.material.as_ref().err().unwrap_or(&""))))
             }
             (2.., Some(kid)) if self.is_set && self.has_kid(kid) => {
-                Err(invalid(&format!("set has several different keys with the token's kid \"{}\"", shown(kid))))
+                Err(of_set(&format!("has several different keys with the token's kid \"{}\"", shown(kid))))
             }
             _ => Ok(usable),
         }
@@ -138,7 +138,7 @@ impl KeySet {
             nameless.retain(|key| key.fits(algorithm));
         }
         if nameless.is_empty() {
-            return Err(invalid(&format!("set has no key with the token's kid \"{}\"", shown(kid))));
+            return Err(of_set(&format!("has no key with the token's kid \"{}\"", shown(kid))));
         }
         Ok(nameless)
     }
@@ -193,6 +193,11 @@ fn invalid(what: &str) -> Error {
 /// The same, where `what` says already what to do.
 fn fault(what: &str) -> Error {
     Error::new(Status::KeyInvalid, format!("the public key {what}"))
+}
+
+/// `what` ends a sentence that begins with the set.
+fn of_set(what: &str) -> Error {
+    fault(&format!("set {what}: check that it is the issuer's"))
 }
 
 /// A kid as it may stand in a message.

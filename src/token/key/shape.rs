@@ -24,9 +24,16 @@ pub(crate) enum Shape {
     Other,
 }
 
+/// What `text` is instead of a JWKS, or a JWK; none where it is one, perhaps with keys that can't be used.
+pub(crate) fn not_a_set(text: &str) -> Option<Shape> {
+    let object = Object::parse_shallow(trim_start(text));
+    let is_set = object.is_ok_and(|object| object.present("keys").or(object.present("kty")).is_some());
+    (!is_set).then(|| Shape::of(text))
+}
+
 impl Shape {
     /// What `text` looks like, provided that it is neither a JWK nor a JWKS.
-    pub(crate) fn of(text: &str) -> Self {
+    pub(super) fn of(text: &str) -> Self {
         let text = trim_start(text).trim_end();
         let begins = |start: &str| text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start));
         let is_one_word = !text.contains(|c: char| c.is_whitespace());
@@ -59,6 +66,11 @@ impl Shape {
         if object.values().any(is_pem) { Shape::PemByKid } else { Shape::OtherJson }
     }
 
+    /// Whether it is at least a JSON object.
+    pub(crate) fn is_object(&self) -> bool {
+        matches!(self, Shape::Discovery(_) | Shape::PemByKid | Shape::OtherJson)
+    }
+
     /// The end of a sentence that begins with the key.
     pub(super) fn instead_of_a_key(&self) -> String {
         match self {
@@ -81,7 +93,7 @@ impl Shape {
     /// The same for a sentence that begins with the answer of a `jwks_url`.
     pub(crate) fn instead_of_a_set(&self) -> String {
         match self {
-            Shape::Nothing => "is empty".into(),
+            Shape::Nothing => "is empty: check jwks_url".into(),
             Shape::Html => "is HTML, a web page: set jwks_url to the key set itself (JSON)".into(),
             Shape::Discovery(uri) => format!("is a discovery document: set jwks_url to its jwks_uri, {uri}"),
             Shape::PemByKid => {

@@ -699,11 +699,20 @@ gc_auth_status_t gc_auth_to_json(gc_auth_t *auth,
                                  size_t *out_size);
 
 /**
- * How the session is shared: a JSON object with `generation` (counts the renewals and logins), `store` (`memory`,
- * `file`, `redis`), `lock` (`none`, `flock`, `lease`), `scope` (the project), `renewed_at` (Unix seconds),
- * `renewed_by_host` and `renewed_by_pid` (who got the current tokens), `made`, `joined` and `adopted` (how many renewals
- * this handle made, waited for in another thread, and took over from another process), and `expires_in` (seconds,
- * negative when expired). What is not known is left out. No secret in it.
+ * How the session is shared and how it fares: a JSON object. What is not known is left out. No secret in it.
+ *
+ * - `generation` counts the renewals and logins; `store` is `memory`, `file` or `redis`, `lock` is `none`, `flock` or
+ *   `lease`, `place` the store's path or its URL without user and password, `scope` the project.
+ * - `renewed_at` (Unix seconds, like all times here), `renewed_by_host` and `renewed_by_pid`: who got the current
+ *   tokens. `expires_in`: seconds, negative when expired. `made`, `joined` and `adopted`: how many renewals this handle
+ *   made, waited for in another thread, and took over from another process.
+ * - `refused_with` and `refused_at`, when the server refused the refresh token: the HTTP status, and when.
+ * - `last_failure`, while renewals fail: an object with `status` (as gc_auth_status_name() writes it), `message` (as
+ *   gc_auth_last_error_message() had it, shortened) and `at`. `next_try_at`: when the next attempt may be made; left out
+ *   where none will be made before a login. With a shared store these are what the last process to fail has left there.
+ * - `logged_out_by` (`HOST:PID`) and `logged_out_at`, after a logout, until the next login.
+ *
+ * Looks into a shared store at each call. A store that was read before and does not answer now has nothing new.
  *
  * - `auth`: the handle. Not NULL.
  * - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".

@@ -63,6 +63,8 @@ struct Failures {
     refused_until_ms: i64,
     /// What callers are told as long as nothing is tried.
     standing: Option<Error>,
+    /// Reading of the monotonic clock at the last failure.
+    failed_ms: i64,
     last: Option<Failed>,
 }
 
@@ -86,6 +88,14 @@ pub(crate) struct Failure {
     pub(crate) was_late: bool,
     /// Whether another project was asked for: then it says nothing about renewals that keep the session's own.
     pub(crate) was_elsewhere: bool,
+}
+
+/// A failure that stands; all times are readings of the monotonic clock.
+pub(crate) struct Standing {
+    pub(crate) error: Error,
+    pub(crate) failed_ms: i64,
+    pub(crate) early_not_before_ms: i64,
+    pub(crate) late_not_before_ms: i64,
 }
 
 /// How asking for a turn ended.
@@ -130,6 +140,18 @@ impl State {
         failures.standing.clone().filter(|_| is_held)
     }
 
+    /// What is known of the failure of the record `version`.
+    pub(crate) fn standing(&self, version: Version) -> Option<Standing> {
+        let failures = &self.failures;
+        let error = failures.standing.clone().filter(|_| failures.version == Some(version))?;
+        Some(Standing {
+            error,
+            failed_ms: failures.failed_ms,
+            early_not_before_ms: failures.early_not_before_ms,
+            late_not_before_ms: failures.late_not_before_ms,
+        })
+    }
+
     /// The error of a renewal to `scope` that began after turn `since`.
     pub(crate) fn error_since(&self, since: u64, scope: Option<&str>) -> Option<Error> {
         let failed = self.failures.last.as_ref()?;
@@ -138,6 +160,11 @@ impl State {
 }
 
 impl Gate {
+    /// What is known of the failure of the record `version`.
+    pub(crate) fn standing(&self, version: Version) -> Option<Standing> {
+        self.lock().standing(version)
+    }
+
     /// How many turns began until now.
     pub(crate) fn turns(&self) -> u64 {
         self.lock().turns
@@ -213,6 +240,7 @@ impl Turn<'_> {
             // What fails otherwise takes no refusal back.
             return;
         }
+        failures.failed_ms = failure.now_ms;
         failures.standing = Some(failure.error);
     }
 }

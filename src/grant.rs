@@ -4,13 +4,16 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
 
 use once_cell::race::OnceBox;
 
 use crate::clock::Now;
 use crate::error::{Error, Result, Status};
 use crate::fork::ProcessMark;
+use crate::platform::no_refresh_token;
 use crate::record::{Author, Record};
+use crate::redact::clean;
 use crate::schedule::{Hot, Origin, Policy, Schedule};
 use crate::token::{self, Payload};
 
@@ -18,6 +21,12 @@ use crate::token::{self, Payload};
 const NOT_YET: u64 = 1 << 16;
 /// No look makes the token good again.
 const NO_MORE: u64 = 0;
+
+/// How much is shown of where a session is, and of who ended it.
+const MAX_PLACE: usize = 200;
+const MAX_AUTHOR: usize = 80;
+/// A date in HTTP has four digits for the year.
+const LATEST: Duration = Duration::from_secs(253_402_300_799);
 
 /// The current token of a handle.
 pub(crate) struct Grant {
@@ -28,13 +37,15 @@ pub(crate) struct Grant {
     pub(crate) schedule: Schedule,
     /// The process that got the tokens: a forked child may not spend them.
     pub(crate) process: ProcessMark,
+    /// Where the session is shared.
+    place: Option<Arc<str>>,
     // A race instead of a lock: a lock could be held by another thread when the process forks.
     payload: OnceBox<Result<Payload>>,
 }
 
 impl Grant {
     /// `record`, as it came into this handle's hands `now`.
-    pub(crate) fn new(record: Arc<Record>, now: Now, offset_ms: i64, policy: Policy) -> Self {
+    pub(crate) fn new(record: Arc<Record>, now: Now, offset_ms: i64, policy: Policy, place: Option<Arc<str>>) -> Self {
         let times = record.tokens.token().map(token::times).unwrap_or_default();
         let mut schedule = Schedule::new(times, record.origin, record.received, offset_ms, policy);
         let is_ours = record.author == Author::here();
@@ -49,6 +60,7 @@ impl Grant {
             record,
             schedule,
             process: ProcessMark::current(),
+            place,
             payload: OnceBox::new(),
         }
     }
@@ -86,7 +98,20 @@ impl Grant {
 
     /// The access token.
     pub(crate) fn token(&self) -> Result<&str> {
-        self.record.tokens.token().ok_or_else(no_token)
+        self.record.tokens.token().ok_or_else(|| self.no_token())
+    }
+
+    /// The error of one who asks for the token where there is none.
+    pub(crate) fn no_token(&self) -> Error {
+        no_token(&self.record, self.place.as_deref())
+    }
+
+    /// The error of one who asks for the refresh token where there is none.
+    pub(crate) fn no_refresh_token(&self) -> Error {
+        if self.record.tokens.is_none() {
+            return Error::new(Status::NoRefreshToken, why_no_token(&self.record, self.place.as_deref()));
+        }
+        no_refresh_token()
     }
 
     /// The payload, decoded once.
@@ -96,9 +121,33 @@ impl Grant {
     }
 }
 
-/// Nothing to hand out.
-pub(crate) fn no_token() -> Error {
-    Error::new(Status::NoToken, "there is no token: log in first")
+/// Nothing to hand out, since this is the record that is there, or in the store at `place`.
+pub(crate) fn no_token(record: &Record, place: Option<&str>) -> Error {
+    Error::new(Status::NoToken, why_no_token(record, place))
+}
+
+fn why_no_token(record: &Record, place: Option<&str>) -> String {
+    let place = place.map(|place| clean(place, &[], MAX_PLACE));
+    if record.is_tombstone() {
+        let (by, at) = (clean(&record.author.to_string(), &[], MAX_AUTHOR), http_date(record.received.wall_ms));
+        let of = place.map(|place| format!(" of the session store {place}")).unwrap_or_default();
+        return format!("there is no token: {by} logged out{of} at {at}; log in again");
+    }
+    match place {
+        Some(place) => format!("there is no token: the session store {place} is empty; log in first"),
+        None => {
+            "there is no token: log in first; the config names no \"store\", so no login of another process counts \
+                 here"
+                .to_owned()
+        }
+    }
+}
+
+/// A time as people and HTTP write it.
+fn http_date(wall_ms: i64) -> String {
+    let since = Duration::from_millis(u64::try_from(wall_ms).unwrap_or_default());
+    // What is shown is bounded by what can be.
+    httpdate::fmt_http_date(UNIX_EPOCH + since.min(LATEST))
 }
 
 impl fmt::Debug for Grant {
@@ -131,7 +180,7 @@ mod tests {
             author: Author { pid, ..Author::here() },
             notes: Notes::default(),
         };
-        Grant::new(Arc::new(record), AT, 0, POLICY)
+        Grant::new(Arc::new(record), AT, 0, POLICY, None)
     }
 
     #[test]

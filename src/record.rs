@@ -1,14 +1,19 @@
 //! A session at one moment: the tokens and what belongs to them. Records are replaced, never changed.
 #![forbid(unsafe_code)]
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::clock::Now;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::redact::clean;
 use crate::schedule::Origin;
 use crate::secret::Secret;
+use crate::status::gc_auth_status_t;
 
 const SCHEME: &str = "Bearer ";
+/// How much of a failure's message is kept in a record.
+const MAX_FAILURE: usize = 300;
 /// What the platform's tokens are, unless an answer says otherwise.
 pub(crate) const DEFAULT_TOKEN_TYPE: &str = "Bearer";
 
@@ -26,6 +31,11 @@ pub(crate) struct Record {
 }
 
 impl Record {
+    /// Whether it is what a logout leaves: no tokens, where there were some.
+    pub(crate) fn is_tombstone(&self) -> bool {
+        self.tokens.is_none() && self.version.generation > 0
+    }
+
     /// Whether this record, found in the store, stands where `held` stood, or after it.
     pub(crate) fn is_not_older(&self, held: &Record) -> bool {
         if self.version.session == held.version.session {
@@ -62,6 +72,26 @@ pub(crate) struct Notes {
     pub(crate) early_not_before_ms: i64,
     pub(crate) intent: Option<Intent>,
     pub(crate) refusal: Option<Refusal>,
+    pub(crate) failure: Option<LastFailure>,
+}
+
+/// The last renewal that failed, for people to see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LastFailure {
+    /// As in the C API: another version of this library may have statuses that this one does not know.
+    pub(crate) status: gc_auth_status_t,
+    /// Short, and without a secret.
+    pub(crate) message: String,
+    /// Unix milliseconds.
+    pub(crate) at_ms: i64,
+}
+
+impl LastFailure {
+    /// `error`, which came then.
+    pub(crate) fn of(error: &Error, at_ms: i64) -> Self {
+        let message = clean(error.message(), &[], MAX_FAILURE);
+        LastFailure { status: error.status().code(), message, at_ms }
+    }
 }
 
 /// The server refused the refresh token.
@@ -184,6 +214,12 @@ impl Tokens {
     /// The refresh token.
     pub(crate) fn refresh_token(&self) -> Option<&str> {
         self.refresh_token.as_ref().map(Secret::expose)
+    }
+}
+
+impl fmt::Display for Author {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {} on {}", self.pid, self.host)
     }
 }
 

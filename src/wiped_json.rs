@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
+use serde::ser::Serializer;
 use serde_json::Value;
 use zeroize::Zeroize;
 
@@ -16,6 +16,22 @@ pub(crate) enum Member<'a> {
     Text(&'a str),
     Signed(i64),
     Unsigned(u64),
+    Object(&'a [(&'a str, Member<'a>)]),
+}
+
+impl Member<'_> {
+    /// About how many bytes it takes.
+    fn size(&self) -> usize {
+        match self {
+            Member::Text(text) => text.len(),
+            Member::Signed(_) | Member::Unsigned(_) => 20,
+            Member::Object(members) => size_of(members),
+        }
+    }
+}
+
+fn size_of(members: &[(&str, Member)]) -> usize {
+    members.iter().map(|(name, value)| name.len() + value.size() + 8).sum()
 }
 
 impl Serialize for Member<'_> {
@@ -24,24 +40,18 @@ impl Serialize for Member<'_> {
             Member::Text(text) => serializer.serialize_str(text),
             Member::Signed(number) => serializer.serialize_i64(number),
             Member::Unsigned(number) => serializer.serialize_u64(number),
+            Member::Object(members) => serializer.collect_map(members.iter().copied()),
         }
     }
 }
 
 /// A compact JSON object, members in the order given.
 pub(crate) fn write_object(members: &[(&str, Member)]) -> Result<SecretBytes> {
-    let length = |member: &Member| if let Member::Text(text) = member { text.len() } else { 20 };
-    let size = members.iter().map(|(name, value)| name.len() + length(value) + 8).sum();
-    let mut bytes = SecretBytes::with_capacity(size)?;
+    let mut bytes = SecretBytes::with_capacity(size_of(members))?;
     let mut serializer = serde_json::Serializer::new(&mut bytes);
-    let mut write = || {
-        let mut map = serializer.serialize_map(Some(members.len()))?;
-        for (name, value) in members {
-            map.serialize_entry(name, value)?;
-        }
-        SerializeMap::end(map)
-    };
-    write().map_err(|_| Error::new(Status::NoMemory, "not enough memory for an input of this size"))?;
+    Member::Object(members)
+        .serialize(&mut serializer)
+        .map_err(|_| Error::new(Status::NoMemory, "not enough memory for an input of this size"))?;
     Ok(bytes)
 }
 
@@ -96,9 +106,15 @@ mod tests {
 
     #[test]
     fn objects_keep_the_order_and_escape() {
-        let members = [("user", Member::Text("a\"ü\n")), ("n", Member::Signed(-1)), ("u", Member::Unsigned(u64::MAX))];
+        let inner = [("a", Member::Text("b"))];
+        let members = [
+            ("user", Member::Text("a\"ü\n")),
+            ("n", Member::Signed(-1)),
+            ("u", Member::Unsigned(u64::MAX)),
+            ("o", Member::Object(&inner)),
+        ];
         let bytes = write_object(&members).unwrap();
-        assert_eq!(bytes.as_str(), "{\"user\":\"a\\\"ü\\n\",\"n\":-1,\"u\":18446744073709551615}");
+        assert_eq!(bytes.as_str(), "{\"user\":\"a\\\"ü\\n\",\"n\":-1,\"u\":18446744073709551615,\"o\":{\"a\":\"b\"}}");
     }
 
     #[test]

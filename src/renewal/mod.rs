@@ -234,7 +234,7 @@ impl Renewal<'_> {
     /// spend it at once gives others time for something newer.
     fn put_back(&self, seen: &Record, expected: Expected) -> Result<()> {
         if seen.tokens.is_none() {
-            return Err(no_token());
+            return Err(no_token(seen, self.store.place().as_deref()));
         }
         let mut back = seen.clone();
         back.notes.early_not_before_ms = back.notes.early_not_before_ms.max(early_after_doubt_ms(self.clock));

@@ -9,7 +9,7 @@ use crate::error::{Error, Result, Status};
 use crate::failpoint::reach;
 use crate::log::LogLevel;
 use crate::platform::{Fate, Received, RefreshFailure, no_refresh_token, tried_again};
-use crate::record::{Author, Intent, Notes, Record, Refusal, Version};
+use crate::record::{Author, Intent, LastFailure, Notes, Record, Refusal, Version};
 use crate::schedule::Origin;
 use crate::store::{Commit, Expected, Lock};
 use crate::transport::BeforeSend;
@@ -162,6 +162,9 @@ impl Renewal<'_> {
             error = error.standing_for(rest);
             // What fails otherwise than by a refusal takes none back.
             notes.refusal = Some(refusal);
+        }
+        if keeps_scope {
+            notes.failure = Some(LastFailure::of(&error, now_ms));
         }
         // If the store can't take the note, the intent stands a while longer, and costs somebody a try. If there is
         // another, somebody has taken over.

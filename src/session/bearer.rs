@@ -12,9 +12,8 @@ use crate::clock::Now;
 use crate::error::{Error, Result, Status};
 use crate::fork::ProcessMark;
 use crate::gate::{Admission, Failure, Turn};
-use crate::grant::{Grant, no_token};
+use crate::grant::Grant;
 use crate::log::{Journal, LogLevel};
-use crate::platform::no_refresh_token;
 use crate::record::Author;
 use crate::renewal::{Renewed, Wish};
 use crate::schedule::Life;
@@ -130,7 +129,7 @@ impl Session {
         let tokens = &grant.record.tokens;
         if tokens.bearer().is_none() {
             if tokens.refresh_token().is_none() {
-                return Err(no_token());
+                return Err(grant.no_token());
             }
             self.check_may_spend(grant)?;
             return Ok(Need::Renewal);
@@ -155,7 +154,7 @@ impl Session {
     /// Whether there is a refresh token that this process may spend.
     pub(super) fn check_may_spend(&self, grant: &Grant) -> Result<()> {
         if grant.record.tokens.refresh_token().is_none() {
-            return Err(no_refresh_token());
+            return Err(grant.no_refresh_token());
         }
         if !self.store.is_shared() && grant.process != ProcessMark::current() {
             return Err(Error::new(
@@ -229,7 +228,7 @@ impl Session {
                 Renewed::Unsaved { record, seen, error } => self.keep_unsaved(*record, seen, &error, &grant, journal),
             };
             if grant.record.tokens.bearer().is_none() {
-                return Err(no_token());
+                return Err(grant.no_token());
             }
             if grant.schedule.life(self.clock.now()) != Life::Expired {
                 return Ok(());

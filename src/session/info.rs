@@ -1,12 +1,19 @@
 //! What a session tells of itself.
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::Session;
+use crate::clock::{Now, millis};
 use crate::error::Result;
+use crate::gate::Standing;
+use crate::grant::Grant;
 use crate::key_source::Asker;
+use crate::record::{LastFailure, Notes};
 use crate::secret::SecretBytes;
+use crate::status::status_name;
 use crate::token::{self, Payload};
 use crate::wiped_json::{Member, write_object};
 
@@ -67,19 +74,20 @@ impl Session {
 
     /// How the session is shared, as JSON. No secret in it.
     pub fn info(&self) -> Result<SecretBytes> {
-        let current = self.current()?;
-        let grant = &current.0;
-        let record = &grant.record;
+        let (grant, notes) = self.looked_up()?;
+        let (record, now) = (&grant.record, self.clock.now());
+        let seconds = |wall_ms: i64| Member::Signed(wall_ms.div_euclid(1000));
         let count = |count: &AtomicU64| Member::Unsigned(count.load(Ordering::Relaxed));
         let mut members = vec![
             ("generation", Member::Unsigned(record.version.generation)),
             ("store", Member::Text(self.store.kind())),
             ("lock", Member::Text(self.store.lock_kind())),
         ];
+        members.extend(self.place.as_deref().map(|place| ("place", Member::Text(place))));
         members.extend(record.tokens.scope.as_deref().map(|scope| ("scope", Member::Text(scope))));
         if !record.tokens.is_none() {
             members.extend([
-                ("renewed_at", Member::Signed(record.received.wall_ms.div_euclid(1000))),
+                ("renewed_at", seconds(record.received.wall_ms)),
                 ("renewed_by_host", Member::Text(&record.author.host)),
                 ("renewed_by_pid", Member::Unsigned(record.author.pid.into())),
             ]);
@@ -89,8 +97,71 @@ impl Session {
             ("joined", count(&self.counts.joined)),
             ("adopted", count(&self.counts.adopted)),
         ]);
-        members.extend(grant.schedule.seconds_left(self.clock.now()).map(|left| ("expires_in", Member::Signed(left))));
+        members.extend(grant.schedule.seconds_left(now).map(|left| ("expires_in", Member::Signed(left))));
+        let by = format!("{}:{}", record.author.host, record.author.pid);
+        if record.is_tombstone() {
+            members.extend([
+                ("logged_out_by", Member::Text(by.as_str())),
+                ("logged_out_at", seconds(record.received.wall_ms)),
+            ]);
+        }
+        if let Some(refusal) = &notes.refusal {
+            members.extend([
+                ("refused_with", Member::Unsigned(refusal.http_status.into())),
+                ("refused_at", seconds(refusal.at_ms)),
+            ]);
+        }
+        let standing = self.gate.get().standing(record.version);
+        let failure = last_failure(notes.failure.clone(), standing.as_ref(), now);
+        let told = failure.as_ref().map(|failure| {
+            [
+                ("status", Member::Text(status_name(failure.status).to_str().unwrap_or_default())),
+                ("message", Member::Text(&failure.message)),
+                ("at", seconds(failure.at_ms)),
+            ]
+        });
+        members.extend(told.as_ref().map(|told| ("last_failure", Member::Object(told))));
+        if told.is_some() || notes.refusal.is_some() {
+            let next_ms = self.next_try_ms(&grant, &notes, standing.as_ref(), now);
+            members.extend(next_ms.map(|next_ms| ("next_try_at", seconds(next_ms))));
+        }
         write_object(&members)
+    }
+
+    /// What is current, and its notes as the store has them now; a store that can't be asked any more has nothing new.
+    fn looked_up(&self) -> Result<(Arc<Grant>, Notes)> {
+        self.read_once()?;
+        let grant = self.current.load_full();
+        let until = self.clock.instant() + self.store.habits().early_patience;
+        let Ok(Some(found)) = self.store.load(until) else {
+            let notes = grant.record.notes.clone();
+            return Ok((grant, notes));
+        };
+        let (version, notes) = (found.version, found.notes.clone());
+        let grant = self.install(found, &grant);
+        // What this handle could not save yet is newer than what the store has.
+        let notes = if grant.record.version == version { notes } else { grant.record.notes.clone() };
+        Ok((grant, notes))
+    }
+
+    /// When the next renewal may be tried, by the wall clock; None when none will be before a login.
+    fn next_try_ms(&self, grant: &Grant, notes: &Notes, standing: Option<&Standing>, now: Now) -> Option<i64> {
+        grant.record.tokens.refresh_token()?;
+        let rest = notes.refusal.as_ref().and_then(|refusal| refusal.rest(now.wall_ms, self.drift.leeway_ms()));
+        if rest == Some(Duration::MAX) {
+            return None;
+        }
+        let is_good = self.is_good(grant);
+        let ours = standing.map(|standing| match is_good {
+            true => at_wall(standing.early_not_before_ms, now),
+            false => at_wall(standing.late_not_before_ms, now),
+        });
+        let all = [
+            ours,
+            is_good.then_some(notes.early_not_before_ms),
+            rest.map(|rest| now.wall_ms.saturating_add(millis(rest))),
+        ];
+        Some(all.into_iter().flatten().fold(now.wall_ms, i64::max))
     }
 
     /// How long no call looks into the store.
@@ -98,4 +169,20 @@ impl Session {
     pub(crate) fn fresh_for_ms(&self) -> i64 {
         self.current.load().schedule.fresh_for_ms(self.clock.now())
     }
+}
+
+/// The later of what the record tells and what this handle has met itself; of the same verdict the record has the
+/// server's own words.
+fn last_failure(told: Option<LastFailure>, standing: Option<&Standing>, now: Now) -> Option<LastFailure> {
+    let ours = standing.map(|standing| LastFailure::of(&standing.error, at_wall(standing.failed_ms, now)));
+    match (told, ours) {
+        (Some(told), Some(ours)) if ours.status != told.status && ours.at_ms > told.at_ms => Some(ours),
+        (None, ours) => ours,
+        (told, _) => told,
+    }
+}
+
+/// A reading of the monotonic clock by the wall clock.
+fn at_wall(mono_ms: i64, now: Now) -> i64 {
+    now.wall_ms.saturating_add(mono_ms.saturating_sub(now.mono_ms))
 }

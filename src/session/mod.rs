@@ -19,10 +19,10 @@ use crate::drift::Drift;
 use crate::error::{Error, Result, Status};
 use crate::export::Exported;
 use crate::gate::{Admission, ProcessGate};
-use crate::grant::{Grant, no_token};
+use crate::grant::Grant;
 use crate::key_source::KeySource;
 use crate::log::{Journal, Log, LogLevel, LogSink};
-use crate::platform::{Credentials, Platform, is_header_safe, no_refresh_token};
+use crate::platform::{Credentials, Platform, is_header_safe};
 use crate::random;
 use crate::record::{Author, Notes, Record, Tokens, Version};
 use crate::renewal::{Renewal, Renewed, Wish};
@@ -47,6 +47,8 @@ pub struct Session {
     store: Arc<dyn Store>,
     clock: Clock,
     policy: Policy,
+    /// Where the store is.
+    place: Option<Arc<str>>,
     current: ArcSwap<Grant>,
     gate: ProcessGate,
     drift: Drift,
@@ -88,7 +90,7 @@ pub struct Current(Guard<Arc<Grant>>);
 impl Current {
     /// `Bearer <token>`, for an Authorization header.
     pub fn bearer(&self) -> Result<&str> {
-        self.0.record.tokens.bearer().ok_or_else(no_token)
+        self.0.record.tokens.bearer().ok_or_else(|| self.0.no_token())
     }
 
     /// The same, as it is copied in front of every request.
@@ -110,7 +112,7 @@ impl Current {
 
     /// The refresh token.
     pub fn refresh_token(&self) -> Result<&str> {
-        self.0.record.tokens.refresh_token().ok_or_else(no_refresh_token)
+        self.0.record.tokens.refresh_token().ok_or_else(|| self.0.no_refresh_token())
     }
 
     /// The token type: `Bearer` unless the server said otherwise.
@@ -210,7 +212,8 @@ impl Session {
         clock: Clock,
     ) -> Self {
         let policy = Policy { renew_before_ms: millis(config.renew_before), jitter: 1.0 - 0.1 * random::fraction() };
-        let grant = Grant::new(Arc::new(record), clock.now(), 0, policy);
+        let place = store.place().map(Arc::from);
+        let grant = Grant::new(Arc::new(record), clock.now(), 0, policy, place.clone());
         if store.is_shared() {
             // What is stored goes before what was given: nothing is handed out unseen.
             grant.cool();
@@ -221,6 +224,7 @@ impl Session {
             platform,
             clock,
             policy,
+            place,
             current: ArcSwap::from_pointee(grant),
             gate: ProcessGate::new(),
             drift: Drift::new(millis(config.clock_leeway)),

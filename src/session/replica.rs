@@ -173,7 +173,8 @@ impl Session {
     }
 
     fn grant(&self, record: Arc<Record>) -> Arc<Grant> {
-        Arc::new(Grant::new(record, self.clock.now(), self.drift.offset_ms(), self.policy))
+        let now = self.clock.now();
+        Arc::new(Grant::new(record, now, self.drift.offset_ms(), self.policy, self.place.clone()))
     }
 
     /// Makes `record` current in the place of `seen`, or of something older. Gives back what is current then.

@@ -4,7 +4,7 @@
 use crate::clock::{Clock, Now};
 use crate::error::{Error, Result, Status};
 use crate::platform::is_header_safe;
-use crate::record::{Author, Intent, Notes, Record, Refusal, Tokens, Version};
+use crate::record::{Author, Intent, LastFailure, Notes, Record, Refusal, Tokens, Version};
 use crate::schedule::Origin;
 use crate::secret::SecretBytes;
 use crate::transport::is_same_base;
@@ -130,6 +130,13 @@ fn notes_members(notes: &Notes) -> Vec<(&str, Member<'_>)> {
             ("refused_for_good", Member::Unsigned(refusal.is_final.into())),
         ]);
     }
+    if let Some(failure) = &notes.failure {
+        members.extend([
+            ("failed_with", Member::Signed(failure.status.into())),
+            ("failed_message", Member::Text(&failure.message)),
+            ("failed_ms", Member::Signed(failure.at_ms)),
+        ]);
+    }
     members
 }
 
@@ -153,7 +160,16 @@ fn notes(json: &WipedJson) -> Result<Notes> {
             is_final: unsigned(json, "refused_for_good") == Some(1),
         }),
     };
-    Ok(Notes { early_not_before_ms: signed(json, "early_not_before_ms").ok_or_else(damaged)?, intent, refusal })
+    let failure = match signed(json, "failed_with") {
+        None => None,
+        Some(status) => Some(LastFailure {
+            status: i32::try_from(status).map_err(|_| damaged())?,
+            message: json.text("failed_message").ok_or_else(damaged)?.to_owned(),
+            at_ms: signed(json, "failed_ms").ok_or_else(damaged)?,
+        }),
+    };
+    let early_not_before_ms = signed(json, "early_not_before_ms").ok_or_else(damaged)?;
+    Ok(Notes { early_not_before_ms, intent, refusal, failure })
 }
 
 /// A token as it may be sent: what somebody put into the store must not put anything into a request.
@@ -223,7 +239,9 @@ pub(super) mod tests {
             author: Author { host: "other".into(), pid: 8 },
         };
         let refusal = Refusal { http_status: 401, at_ms: 9, count: 3, is_final: true };
-        let full = Notes { early_not_before_ms: 5, intent: Some(intent), refusal: Some(refusal) };
+        let failure = LastFailure { status: 62, message: "who \"said\" what".into(), at_ms: 8 };
+        let full =
+            Notes { early_not_before_ms: 5, intent: Some(intent), refusal: Some(refusal), failure: Some(failure) };
         for notes in [Notes::default(), full] {
             let before = Record { notes: notes.clone(), ..record(u64::MAX, 3) };
             let after = codec().read(codec().write(&before).unwrap().expose()).unwrap();

@@ -28,6 +28,11 @@ pub(crate) trait Store: Send + Sync + fmt::Debug {
     /// `memory`, `file` or `redis`.
     fn kind(&self) -> &'static str;
 
+    /// Where it is, for people: a path, or a URL without its secrets. None: nowhere.
+    fn place(&self) -> Option<String> {
+        None
+    }
+
     /// How the renewal lock works: `none`, `flock` or `lease`.
     fn lock_kind(&self) -> &'static str;
 

@@ -283,6 +283,10 @@ impl Store for FileStore {
         "file"
     }
 
+    fn place(&self) -> Option<String> {
+        Some(self.path.display().to_string())
+    }
+
     fn lock_kind(&self) -> &'static str {
         let planned = || match self.choice {
             LockChoice::Auto if file_system::keeps_flock(self.base.directory.nearest()) => Method::Flock,

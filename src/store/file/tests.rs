@@ -112,7 +112,7 @@ fn refusal(result: Result<impl Sized>) -> String {
 fn intent(spends: &str) -> Notes {
     let author = Author { host: "node".into(), pid: 7 };
     let intent = Intent { spends: spends.into(), begun_ms: 1, deadline_ms: 2, author };
-    Notes { early_not_before_ms: 3, intent: Some(intent), refusal: None }
+    Notes { early_not_before_ms: 3, intent: Some(intent), ..Notes::default() }
 }
 
 #[test]

@@ -178,6 +178,10 @@ impl Store for RedisStore {
         "redis"
     }
 
+    fn place(&self) -> Option<String> {
+        Some(self.server.url.shown())
+    }
+
     fn lock_kind(&self) -> &'static str {
         "lease"
     }

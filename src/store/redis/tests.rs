@@ -175,7 +175,7 @@ fn notes_are_for_the_record_that_was_seen() {
         deadline_ms: 2,
         author: Author { host: "other".into(), pid: 8 },
     };
-    let notes = Notes { early_not_before_ms: 9, intent: Some(intent), refusal: None };
+    let notes = Notes { early_not_before_ms: 9, intent: Some(intent), ..Notes::default() };
     assert!(!store.note(version(1, 0), &Notes::default(), &notes, later()).unwrap());
     done(store.commit(Expected::Nothing, record(1, 5), later()));
     for other in [version(1, 4), version(1, 6), version(2, 5)] {

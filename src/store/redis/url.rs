@@ -52,6 +52,13 @@ impl RedisUrl {
         Ok(RedisUrl { tls, host, port, user, password, db, name: name(query)? })
     }
 
+    /// The URL without user and password.
+    pub(super) fn shown(&self) -> String {
+        let scheme = if self.tls { "rediss" } else { "redis" };
+        let db = if self.db == 0 { String::new() } else { format!("/{}", self.db) };
+        format!("{scheme}://{}{db}?key={}", super::place(&self.host, self.port), self.name)
+    }
+
     /// The key of the record. The braces put it and the lock into one slot of a cluster.
     pub(super) fn record_key(&self) -> String {
         format!("{{{}}}", self.name)
@@ -185,6 +192,12 @@ mod tests {
             let found = url.password.as_ref().map(|p| (url.user.as_ref().map(Secret::expose), p.expose()));
             assert_eq!(found, login, "{text}");
             assert_eq!((url.db, url.name.as_str(), url.tls), (db, name, false), "{text}");
+        }
+        for (text, shown) in [
+            ("redis://u:canary@h/0", "redis://h:6379?key=gcauth"),
+            ("rediss://:canary@[::1]:7/3?key=a%20b", "rediss://[::1]:7/3?key=a b"),
+        ] {
+            assert_eq!(RedisUrl::parse(text).unwrap().shown(), shown);
         }
         let url = RedisUrl::parse("rediss://h?key=x").unwrap();
         assert!(url.tls);

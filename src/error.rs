@@ -93,6 +93,7 @@ pub struct Error {
     retryable: bool,
     /// For how long nobody tries again by itself, where that is known.
     stands_for: Option<Duration>,
+    is_our_delay: bool,
 }
 
 /// The result of a call.
@@ -108,6 +109,7 @@ impl Error {
             retry_after: None,
             retryable: status.is_retryable(),
             stands_for: None,
+            is_our_delay: false,
         }
     }
 
@@ -138,6 +140,17 @@ impl Error {
     pub(crate) fn retryable(mut self) -> Self {
         self.retryable = true;
         self
+    }
+
+    /// Time ran out on this side: it says nothing about the server.
+    pub(crate) fn our_delay(mut self) -> Self {
+        self.is_our_delay = true;
+        self
+    }
+
+    /// Whether time ran out on this side.
+    pub(crate) fn is_our_delay(&self) -> bool {
+        self.is_our_delay
     }
 
     /// Adds what led to it.

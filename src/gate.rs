@@ -193,10 +193,8 @@ impl Gate {
         while state.is_busy && state.turns == number {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Admission::Held(Error::new(
-                    Status::Timeout,
-                    "timeout_ms ran out while another thread was talking to the server",
-                ));
+                let why = "timeout_ms ran out while another thread was talking to the server";
+                return Admission::Held(Error::new(Status::Timeout, why).our_delay());
             }
             state = self.idle.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }

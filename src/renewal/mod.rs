@@ -127,7 +127,9 @@ impl Renewal<'_> {
             }
             if is_doubtful {
                 // Somebody may hold something newer than what we have put back, and sees now that it is needed.
-                self.clock.sleep(EMPTY_STORE_PAUSE);
+                // Of a short call's time a part only.
+                let left = latest.saturating_duration_since(self.clock.instant());
+                self.clock.sleep(EMPTY_STORE_PAUSE.min(left / 2));
                 is_doubtful = false;
                 continue;
             }
@@ -292,10 +294,10 @@ pub(crate) fn early_after_doubt_ms(clock: &Clock) -> i64 {
     clock.now().wall_ms.saturating_add(i64::try_from(EMPTY_STORE_PAUSE.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// Names a refresh token without telling it.
-fn fingerprint(refresh_token: &str) -> String {
+/// Names a token without telling it.
+pub(crate) fn fingerprint(token: &str) -> String {
     use std::fmt::Write;
-    digest(&SHA256, refresh_token.as_bytes()).as_ref().iter().fold(String::new(), |mut hex, byte| {
+    digest(&SHA256, token.as_bytes()).as_ref().iter().fold(String::new(), |mut hex, byte| {
         // Writing to a string does not fail.
         let _ = write!(hex, "{byte:02x}");
         hex
@@ -312,7 +314,7 @@ fn interrupted(intent: &Intent, now_ms: i64) -> String {
 }
 
 fn too_late() -> Error {
-    Error::new(Status::Timeout, "timeout_ms leaves too little time to begin a renewal")
+    Error::new(Status::Timeout, "timeout_ms leaves too little time to begin a renewal").our_delay()
 }
 
 fn held_too_long() -> Error {

@@ -106,7 +106,9 @@ impl Renewal<'_> {
                 return Err(lost());
             }
             if deadline.saturating_duration_since(clock.instant()) < for_the_answer {
-                return Err(Error::new(Status::Timeout, "too little of timeout_ms was left to send the request"));
+                return Err(
+                    Error::new(Status::Timeout, "too little of timeout_ms was left to send the request").our_delay()
+                );
             }
             reach("looked");
             Ok(())

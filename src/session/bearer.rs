@@ -53,14 +53,20 @@ impl Session {
         let deadline = self.deadline();
         if !self.is_read.load(Ordering::Acquire) {
             let grant = self.current.load_full();
-            let is_good = self.is_good(&grant);
-            // A store that is down costs nothing while there is a valid token.
-            if is_good && !self.may_look(self.clock.now()) {
-                return Ok(grant);
-            }
-            if let Err(error) = self.read_store(deadline) {
+            let outcome = if self.is_good(&grant) {
+                // A store that is down costs nothing while there is a valid token.
+                let Some(_look) = self.look() else {
+                    return Ok(grant);
+                };
+                self.read_store(self.early_until(deadline))
+            } else {
+                self.read_once(deadline)
+            };
+            if let Err(error) = outcome {
                 journal.tell(LogLevel::Warning, || error.message().to_owned());
-                return if is_good { Ok(grant) } else { Err(error) };
+                // The store may have taken its time.
+                let grant = self.current.load_full();
+                return if self.is_good(&grant) { Ok(grant) } else { Err(error) };
             }
         }
         self.try_save(deadline, &journal);
@@ -70,7 +76,7 @@ impl Session {
             let now = self.clock.now();
             let need = match self.need(&grant, now) {
                 Ok(need) => need,
-                Err(_) if self.has_changed(&grant, now, deadline) => continue,
+                Err(_) if self.has_changed(&grant, deadline) => continue,
                 Err(error) => return Err(error),
             };
             match need {
@@ -79,9 +85,9 @@ impl Session {
                     return Ok(grant);
                 }
                 Need::EarlyRenewal => {
-                    if !may_try_early || !self.may_look(now) {
+                    let Some(_look) = may_try_early.then(|| self.look()).flatten() else {
                         return Ok(grant);
-                    }
+                    };
                     may_try_early = false;
                     let version = grant.record.version;
                     let gate = self.gate.get();
@@ -120,7 +126,7 @@ impl Session {
                 Ok(())
             }
             // Another process may have had more luck meanwhile.
-            Admission::Held(_) if self.has_changed(grant, now, deadline) => Ok(()),
+            Admission::Held(_) if self.has_changed(grant, deadline) => Ok(()),
             Admission::Held(error) => Err(error),
         }
     }
@@ -245,5 +251,8 @@ impl Session {
 fn may_stand_in(grant: &Grant, now: Now, error: &Error) -> bool {
     let is_unreachable =
         error.http_status() == 0 && matches!(error.status(), Status::Connect | Status::Timeout | Status::Tls);
-    is_unreachable && grant.record.tokens.bearer().is_some() && grant.schedule.life(now) != Life::Expired
+    is_unreachable
+        && !error.is_our_delay()
+        && grant.record.tokens.bearer().is_some()
+        && grant.schedule.life(now) != Life::Expired
 }

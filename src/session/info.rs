@@ -63,6 +63,7 @@ impl Session {
             kid: kid.as_deref(),
         };
         self.key_source.with_keys(&asker, |keys| {
+            // The keys may have been fetched meanwhile.
             token::verify(token, keys, self.clock.now().wall_ms, self.config.clock_leeway.as_secs())
         })
     }
@@ -130,10 +131,9 @@ impl Session {
 
     /// What is current, and its notes as the store has them now; a store that can't be asked any more has nothing new.
     fn looked_up(&self) -> Result<(Arc<Grant>, Notes)> {
-        self.read_once()?;
+        self.read_once(self.deadline())?;
         let grant = self.current.load_full();
-        let until = self.clock.instant() + self.store.habits().early_patience;
-        let Ok(Some(found)) = self.store.load(until) else {
+        let Ok(Some(found)) = self.store.load(self.early_until(self.deadline())) else {
             let notes = grant.record.notes.clone();
             return Ok((grant, notes));
         };

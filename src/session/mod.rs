@@ -3,6 +3,7 @@
 
 mod bearer;
 mod info;
+mod looks;
 mod replica;
 mod valid_for;
 
@@ -31,6 +32,7 @@ use crate::schedule::{Origin, Policy};
 use crate::store::RedisStore;
 use crate::store::{Codec, FileStore, MemoryStore, Store};
 use crate::token::{KeyCache, Payload};
+use looks::Looks;
 use replica::Unsaved;
 
 const MAX_PROJECT_LEN: usize = 64 * 1024;
@@ -61,8 +63,9 @@ pub struct Session {
     /// Whether this handle has put the given tokens into an empty store, and has not tried to spend them since: the store
     /// may have lost something newer.
     has_seeded: AtomicBool,
-    /// Reading of the steady clock before which the store is not looked into again.
-    look_again_ms: AtomicI64,
+    looks: Looks,
+    /// The fingerprint of a token that was reported before the store was read.
+    reported: ArcSwapOption<String>,
     unsaved: ArcSwapOption<Unsaved>,
     /// Reading of the steady clock before which it is not offered to the store again.
     save_again_ms: AtomicI64,
@@ -232,7 +235,8 @@ impl Session {
             key_source: KeySource::new(config.public_key.clone(), config.jwks_url.clone()),
             is_read: AtomicBool::new(!store.is_shared()),
             has_seeded: AtomicBool::new(false),
-            look_again_ms: AtomicI64::new(i64::MIN),
+            looks: Looks::new(),
+            reported: ArcSwapOption::empty(),
             unsaved: ArcSwapOption::empty(),
             save_again_ms: AtomicI64::new(i64::MIN),
             counts: Counts::default(),
@@ -334,11 +338,11 @@ impl Session {
 
     /// What is there, expired or not. Never renews; a shared store that nobody has read yet is read first.
     pub fn current(&self) -> Result<Current> {
-        self.read_once()?;
+        self.read_once(self.deadline())?;
         let grant = self.current.load_full();
-        if grant.record.tokens.is_none() && self.may_look(self.clock.now()) {
+        if grant.record.tokens.is_none() {
             // Somebody may have logged in meanwhile.
-            self.read_store(self.deadline())?;
+            self.has_changed(&grant, self.deadline());
         }
         Ok(Current(self.current.load()))
     }

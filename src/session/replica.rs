@@ -7,16 +7,16 @@ use std::time::Instant;
 
 use arc_swap::Guard;
 
+use super::looks::Look;
 use super::{Session, given, strip_scheme};
-use crate::clock::Now;
 use crate::error::{Error, Result, Status};
 use crate::fork::ProcessMark;
 use crate::grant::Grant;
 use crate::log::{Journal, LogLevel};
 use crate::random;
 use crate::record::{Record, Version};
-use crate::renewal::early_after_doubt_ms;
-use crate::schedule::Life;
+use crate::renewal::{early_after_doubt_ms, fingerprint};
+use crate::schedule::{Life, Origin};
 use crate::store::{Commit, Expected};
 
 /// Longer than a store takes to take a record, or to fail.
@@ -30,9 +30,16 @@ pub(super) struct Unsaved {
 }
 
 impl Session {
-    /// Reads the store if nobody has yet, and gives an empty one the tokens that the caller gave.
-    pub(super) fn read_once(&self) -> Result<()> {
-        if self.is_read.load(Ordering::Acquire) { Ok(()) } else { self.read_store(self.deadline()) }
+    /// Reads the store if nobody has yet, and gives an empty one the tokens that the caller gave. After a failure the
+    /// same error stands for a while.
+    pub(super) fn read_once(&self, deadline: Instant) -> Result<()> {
+        if self.is_read.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        match self.looks.standing(self.clock.now().mono_ms) {
+            Some(error) => Err(error),
+            None => self.read_store(deadline),
+        }
     }
 
     /// Takes over what the store holds.
@@ -40,6 +47,13 @@ impl Session {
         if !self.store.is_shared() {
             return Ok(());
         }
+        let failures = self.looks.failures();
+        let outcome = self.adopt_stored(deadline);
+        self.looks.note(failures, outcome.as_ref().err(), self.clock.now().mono_ms);
+        outcome
+    }
+
+    fn adopt_stored(&self, deadline: Instant) -> Result<()> {
         let grant = self.current.load_full();
         match self.store.load(deadline)? {
             Some(record) => drop(self.install(record, &grant)),
@@ -63,21 +77,24 @@ impl Session {
 
     /// Whether the store has something else than `grant` by now, if it is time to look. A store that is out of order has
     /// nothing.
-    pub(super) fn has_changed(&self, grant: &Arc<Grant>, now: Now, deadline: Instant) -> bool {
-        self.store.is_shared() && self.may_look(now) && self.read_store(deadline).is_ok() && !self.is_current(grant)
+    pub(super) fn has_changed(&self, grant: &Arc<Grant>, deadline: Instant) -> bool {
+        if !self.store.is_shared() {
+            return false;
+        }
+        let Some(_look) = self.look() else {
+            return false;
+        };
+        self.read_store(deadline).is_ok() && !self.is_current(grant)
     }
 
-    /// Whether it is time to look into the store again; the next look is some time off then.
-    pub(super) fn may_look(&self, now: Now) -> bool {
-        let pause = self.store.habits().look_pause;
-        if pause.is_zero() {
-            return true;
-        }
-        let pause_ms = pause.as_millis() as f64;
-        let due = self.look_again_ms.load(Ordering::Relaxed);
-        let next = now.mono_ms.saturating_add((pause_ms * (1.0 + 0.5 * random::fraction())) as i64);
-        now.mono_ms >= due
-            && self.look_again_ms.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    /// How long a caller that has a valid token waits for the store.
+    pub(super) fn early_until(&self, deadline: Instant) -> Instant {
+        deadline.min(self.clock.instant() + self.store.habits().early_patience)
+    }
+
+    /// The right to look into the store, if it is time to.
+    pub(super) fn look(&self) -> Option<Look<'_>> {
+        self.looks.begin(&self.clock, self.store.habits().look_pause.mul_f64(1.0 + 0.5 * random::fraction()))
     }
 
     /// The pair that the store could not take is current all the same, and is offered again at every later call.
@@ -159,9 +176,8 @@ impl Session {
         }
         let grant = self.grant(record);
         let previous = self.current.compare_and_swap(&held, grant.clone());
-        // A report of the same token counts, before and after.
-        if Arc::ptr_eq(&previous, &held) && held.is_rejected() {
-            grant.reject();
+        if Arc::ptr_eq(&previous, &held) {
+            self.keep_report(&held, &grant);
         }
     }
 
@@ -192,9 +208,22 @@ impl Session {
             }
             let previous = self.current.compare_and_swap(&present, grant.clone());
             if Arc::ptr_eq(&previous, &present) {
+                self.keep_report(&present, &grant);
                 return grant;
             }
             present = Guard::into_inner(previous);
+        }
+    }
+
+    /// A report of a token counts in the grant that comes in the place of another, too.
+    fn keep_report(&self, before: &Grant, grant: &Grant) {
+        let token = grant.record.tokens.token();
+        // A server that gives the same token again has had its say.
+        let is_stored = grant.record.version == before.record.version || grant.record.origin == Origin::Given;
+        let was_rejected = is_stored && before.is_rejected() && before.record.tokens.token() == token;
+        let was_reported = |token: &str| self.reported.load().as_deref().is_some_and(|it| *it == fingerprint(token));
+        if was_rejected || token.is_some_and(was_reported) {
+            grant.reject();
         }
     }
 
@@ -203,8 +232,9 @@ impl Session {
     pub fn report_rejected(&self, bearer: &str) -> Result<()> {
         let token = given("bearer", Some(strip_scheme(bearer)))?
             .ok_or_else(|| Error::new(Status::InvalidArgument, "bearer holds no token"))?;
-        // What nobody has read yet was handed out by another handle, or never.
-        if !self.rejects(token) && self.read_once().is_ok() {
+        if !self.rejects(token) && !self.is_read.load(Ordering::Acquire) {
+            // Another handle may have handed it out, from the store that this one has yet to read.
+            self.reported.store(Some(fingerprint(token).into()));
             self.rejects(token);
         }
         Ok(())

@@ -29,6 +29,8 @@ struct Kept {
     fails_to_prepare: AtomicBool,
     fails_to_commit: AtomicBool,
     load_takes_ms: AtomicU64,
+    /// While a test holds it, no load ends.
+    loads: Mutex<()>,
     /// How long it takes to reach the server.
     connect_takes_ms: AtomicU64,
     /// How long each operation takes, by the clock of the test.
@@ -100,7 +102,9 @@ impl Store for TestStore {
 
     fn load(&self, _until: Instant) -> Result<Option<Arc<Record>>> {
         std::thread::sleep(Duration::from_millis(self.0.load_takes_ms.load(SeqCst)));
-        self.0.operate(&self.0.fails_to_load)?;
+        let outcome = self.0.operate(&self.0.fails_to_load);
+        drop(self.0.loads.lock().unwrap());
+        outcome?;
         Ok(self.0.record.lock().unwrap().clone().map(Arc::new))
     }
 
@@ -207,6 +211,7 @@ impl World {
             fails_to_prepare: AtomicBool::default(),
             fails_to_commit: AtomicBool::default(),
             load_takes_ms: AtomicU64::default(),
+            loads: Mutex::default(),
             connect_takes_ms: AtomicU64::default(),
             takes_ms: AtomicI64::default(),
             operations: AtomicUsize::default(),
@@ -474,6 +479,132 @@ fn a_store_that_was_never_read_is_not_asked_at_every_call() {
     session.report_rejected(&held).unwrap();
     world.clock.advance_ms(1_000);
     assert_eq!(bearer(&session).unwrap_err().status(), Status::Store);
+}
+
+#[test]
+fn a_token_that_runs_out_while_the_store_is_read_is_not_handed_out() {
+    let world = World::new();
+    world.store.fails_to_load.store(true, SeqCst);
+    world.store.takes_ms.store(5_000, SeqCst);
+    let (session, _) = world.session_of(world.given(1, NOW_S - LIFE_S + 3, "r"), 8_000, 0, good(NOW_S));
+    assert_eq!(bearer(&session).unwrap_err().status(), Status::Store);
+}
+
+#[test]
+fn a_store_that_is_slow_to_fail_rests_after_each_look() {
+    let world = World::new();
+    world.store.fails_to_load.store(true, SeqCst);
+    world.store.takes_ms.store(5_000, SeqCst);
+    let (session, _) = world.session_of(world.given(1, NOW_S, "r"), 8_000, 0, good(NOW_S));
+    let looks = |after_ms: i64| {
+        world.clock.advance_ms(after_ms);
+        let before = world.store.operations.load(SeqCst);
+        bearer(&session).unwrap();
+        world.store.operations.load(SeqCst) - before
+    };
+    assert_eq!([looks(0), looks(0), looks(999), looks(1)], [1, 0, 0, 1]);
+    assert_eq!([looks(0), looks(1_999), looks(1)], [0, 0, 1]);
+    // Doubled up to half a minute, and from the beginning after a success.
+    for _ in 0..10 {
+        looks(30_000);
+    }
+    assert_eq!([looks(29_999), looks(1)], [0, 1]);
+}
+
+#[test]
+fn one_thread_looks_and_the_others_go_on_however_long_it_takes() {
+    let world = World::new();
+    let (session, _) = world.session_of(world.given(1, NOW_S, "r"), 8_000, 0, good(NOW_S));
+    let held = world.store.loads.lock().unwrap();
+    std::thread::scope(|scope| {
+        let looking = scope.spawn(|| bearer(&session).unwrap());
+        while world.store.operations.load(SeqCst) == 0 {
+            std::thread::yield_now();
+        }
+        for _ in 0..5 {
+            world.clock.advance_ms(5_000);
+            bearer(&session).unwrap();
+        }
+        assert_eq!(world.store.operations.load(SeqCst), 1);
+        drop(held);
+        looking.join().unwrap();
+    });
+}
+
+#[test]
+fn without_a_token_a_store_that_fails_is_not_asked_at_every_call() {
+    let world = World::new();
+    world.store.fails_to_load.store(true, SeqCst);
+    let none = Record { tokens: Tokens::none(), ..world.given(1, NOW_S, "r") };
+    let (session, _) = world.session_of(none, 8_000, 0, good(NOW_S));
+    let first = bearer(&session).unwrap_err();
+    assert_eq!(first.status(), Status::Store);
+    for _ in 0..50 {
+        assert_eq!(bearer(&session).unwrap_err(), first);
+        assert_eq!(session.current().unwrap_err(), first);
+        assert_eq!(session.to_json().unwrap_err(), first);
+    }
+    assert_eq!(world.store.operations.load(SeqCst), 1);
+    world.clock.advance_ms(1_000);
+    bearer(&session).unwrap_err();
+    world.clock.advance_ms(1_999);
+    bearer(&session).unwrap_err();
+    assert_eq!(world.store.operations.load(SeqCst), 2);
+    // Who asks for it by name is served.
+    world.store.put(Some(world.record(7, 3, NOW_S, "r", Origin::Login)));
+    world.store.fails_to_load.store(false, SeqCst);
+    session.refresh(None).unwrap();
+    bearer(&session).unwrap();
+}
+
+#[test]
+fn a_report_needs_no_store_and_counts_when_it_is_read() {
+    let world = World::new();
+    world.store.put(Some(world.record(7, 3, NOW_S, "r", Origin::Renewal)));
+    let (session, requests) = world.session(good(NOW_S + 1));
+    session.report_rejected(&jwt(NOW_S, 0)).unwrap();
+    assert_eq!(world.store.operations.load(SeqCst), 0);
+    assert_ne!(bearer(&session).unwrap(), format!("Bearer {}", jwt(NOW_S, 0)));
+    assert_eq!(sent(&requests), ["r"]);
+    // It was for that token only.
+    bearer(&session).unwrap();
+    assert_eq!(sent(&requests), ["r"]);
+}
+
+#[test]
+fn a_report_outlives_the_seeding_of_the_store() {
+    let world = World::new();
+    world.store.fails_to_load.store(true, SeqCst);
+    let (session, requests) = world.session_of(world.given(1, NOW_S, "r"), 8_000, 0, good(NOW_S + 1));
+    session.report_rejected(&bearer(&session).unwrap()).unwrap();
+    world.store.fails_to_load.store(false, SeqCst);
+    world.clock.advance_ms(1_000);
+    bearer(&session).unwrap();
+    assert_eq!(sent(&requests), ["r"]);
+}
+
+#[test]
+fn a_seed_is_spent_within_a_short_call() {
+    let world = World::new();
+    for (number, timeout_ms) in [4_000, 2_000].into_iter().enumerate() {
+        world.store.put(None);
+        let (session, requests) =
+            world.session_of(world.given(number as u64, EXPIRED_S, "r"), timeout_ms, 0, good(NOW_S));
+        bearer(&session).unwrap();
+        assert_eq!(sent(&requests), ["r"], "{timeout_ms}");
+    }
+}
+
+#[test]
+fn a_rejected_token_does_not_come_back_because_a_call_was_slow() {
+    let world = World::new();
+    world.store.put(Some(world.record(7, 5, NOW_S, "r", Origin::Renewal)));
+    let (session, requests) = world.session_of(world.given(1, EXPIRED_S, "never sent"), 2_000, 0, good(NOW_S));
+    session.report_rejected(&bearer(&session).unwrap()).unwrap();
+    // Too little time is left to begin, whatever the server could do.
+    world.store.load_takes_ms.store(1_500, SeqCst);
+    assert_eq!(bearer(&session).unwrap_err().status(), Status::Timeout);
+    assert_eq!(sent(&requests), Vec::<String>::new());
 }
 
 #[test]

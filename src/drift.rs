@@ -54,9 +54,9 @@ impl Drift {
 
     /// Learns from a token. Gives the difference if it is another than before.
     ///
-    /// A login's token is made on the spot. A renewal's may be an old answer that the server gives again because the
-    /// first was lost: one from the past counts only when the answer's date says the same, or, without a date, the
-    /// token before it did.
+    /// A token may be older than its answer: a renewal's because the server gives one again whose answer was lost, a
+    /// login's because it keeps one. One from the past counts only when the answer's date says the same; without a date
+    /// a login's counts, and a renewal's if the token before it said the same.
     pub(crate) fn learn(&self, origin: Origin, heard: Heard) -> Option<i64> {
         let shift = heard.shift_of(heard.iat_ms?);
         let agrees_with = |other: i64| shift.saturating_sub(other).saturating_abs() <= AGREEMENT_MS;
@@ -64,9 +64,9 @@ impl Drift {
         let last_shift_ms = self.last_shift_ms.swap(shift, Ordering::Relaxed);
         let is_believed = match (origin, heard.date_ms) {
             (Origin::Given, _) => false,
-            (Origin::Login, _) => true,
             _ if is_small || shift > 0 => true,
-            (Origin::Renewal, Some(date)) => agrees_with(heard.shift_of(date)),
+            (_, Some(date)) => agrees_with(heard.shift_of(date)),
+            (Origin::Login, None) => true,
             (Origin::Renewal, None) => agrees_with(last_shift_ms) || agrees_with(self.offset_ms()),
         };
         let offset_ms = if is_small { 0 } else { shift };
@@ -105,6 +105,12 @@ mod tests {
         assert_eq!(learnt(&[(Origin::Login, 7_200_000, Some(0))]), 7_200_000);
         assert_eq!(learnt(&[(Origin::Login, 30_000, None)]), 0);
         assert_eq!(learnt(&[(Origin::Login, 7_200_000, None), (Origin::Login, -30_000, None)]), 0);
+    }
+
+    #[test]
+    fn a_login_that_brings_an_old_token_is_not() {
+        assert_eq!(learnt(&[(Origin::Login, -3_588_000, Some(0))]), 0);
+        assert_eq!(learnt(&[(Origin::Login, -7_202_000, Some(-7_201_000))]), -7_200_000);
     }
 
     #[test]

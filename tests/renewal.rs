@@ -506,6 +506,18 @@ fn a_wrong_clock_is_corrected_by_the_servers() {
     }
 }
 
+/// The server keeps a token, and gives it again while it lasts.
+#[test]
+fn a_login_that_brings_an_old_token_tells_nothing_of_the_clock() {
+    let world = World::new();
+    world.order(Fault::new(Target::Login, Effect::Token(TokenFault::ClockOff(-3588.0))));
+    let session = world.logged_in(json!({}));
+    let first = bearer(&session).unwrap();
+    world.advance(13.0);
+    assert_ne!(bearer(&session).unwrap(), first, "the token has run out");
+    assert_eq!(world.counters().refreshes, 1);
+}
+
 #[test]
 fn a_wrong_clock_is_noticed_by_a_renewal_too() {
     let world = World::new();

@@ -8,11 +8,12 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use once_cell::race::OnceBox;
 
+use crate::author::Author;
 use crate::clock::Now;
 use crate::error::{Error, Result, Status};
 use crate::fork::ProcessMark;
 use crate::platform::no_refresh_token;
-use crate::record::{Author, Record};
+use crate::record::Record;
 use crate::redact::clean;
 use crate::schedule::{Hot, Origin, Policy, Schedule};
 use crate::token::{self, Payload};

@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+mod author;
 pub mod clock;
 mod config;
 mod drift;

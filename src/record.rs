@@ -1,9 +1,9 @@
 //! A session at one moment: the tokens and what belongs to them. Records are replaced, never changed.
 #![forbid(unsafe_code)]
 
-use std::fmt;
 use std::time::Duration;
 
+use crate::author::Author;
 use crate::clock::Now;
 use crate::error::{Error, Result};
 use crate::redact::clean;
@@ -56,13 +56,6 @@ pub(crate) struct Version {
     pub(crate) session: u64,
     /// Counts every change of tokens; a record with a higher one is newer.
     pub(crate) generation: u64,
-}
-
-/// A process on a host, for people to find.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Author {
-    pub(crate) host: String,
-    pub(crate) pid: u32,
 }
 
 /// What those who share a record tell each other about it; changes without a new generation.
@@ -214,33 +207,6 @@ impl Tokens {
     /// The refresh token.
     pub(crate) fn refresh_token(&self) -> Option<&str> {
         self.refresh_token.as_ref().map(Secret::expose)
-    }
-}
-
-impl fmt::Display for Author {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "process {} on {}", self.pid, self.host)
-    }
-}
-
-impl Author {
-    /// This process.
-    pub(crate) fn here() -> Self {
-        #[cfg(test)]
-        if let Some(author) = crate::simulation::author() {
-            return author;
-        }
-        let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
-        Author { host: host.unwrap_or_else(|| "unknown".to_owned()), pid: std::process::id() }
-    }
-
-    /// Whether it was a process of this machine that is no more.
-    pub(crate) fn is_dead_here(&self) -> bool {
-        let Ok(pid) = i32::try_from(self.pid) else {
-            return false;
-        };
-        let state = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None);
-        self.host == Author::here().host && pid > 0 && state == Err(nix::errno::Errno::ESRCH)
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use ring::digest::{SHA256, digest};
 
+use crate::author::Author;
 use crate::clock::Clock;
 use crate::drift::{Drift, Heard};
 use crate::error::{Error, Result, Status};
@@ -16,7 +17,7 @@ use crate::failpoint::reach;
 use crate::grant::no_token;
 use crate::log::{Journal, LogLevel};
 use crate::platform::{Platform, Received};
-use crate::record::{Author, Intent, Notes, Record, Tokens, Version};
+use crate::record::{Intent, Notes, Record, Tokens, Version};
 use crate::schedule::Origin;
 use crate::store::{Commit, Expected, Store};
 
@@ -226,7 +227,7 @@ impl Renewal<'_> {
         let intent = record.notes.intent.as_ref()?;
         let left_ms = intent.deadline_ms.saturating_sub(self.clock.now().wall_ms);
         let left = Duration::from_millis(u64::try_from(left_ms).ok().filter(|ms| *ms > 0)?);
-        let is_dead = self.store.habits().shows_death && intent.author.is_dead_here();
+        let is_dead = self.store.habits().shows_death && intent.author.has_ended();
         // A clock that was set must not make anybody wait for hours.
         let is_theirs = left <= LONGEST && intent.spends == fingerprint(record.tokens.refresh_token()?);
         (is_theirs && !is_dead).then(|| left.min(RETRY_PAUSE))

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{RETRY_PAUSE, Renewal, Renewed, SHORTEST, fingerprint, interrupted, lost};
+use crate::author::Author;
 use crate::error::{Error, Result, Status};
 use crate::failpoint::reach;
 use crate::log::LogLevel;
 use crate::platform::{Fate, Received, RefreshFailure, no_refresh_token, tried_again};
-use crate::record::{Author, Intent, LastFailure, Notes, Record, Refusal, Version};
+use crate::record::{Intent, LastFailure, Notes, Record, Refusal, Version};
 use crate::schedule::Origin;
 use crate::store::{Commit, Expected, Lock};
 use crate::transport::BeforeSend;

@@ -8,13 +8,13 @@ use std::time::Instant;
 use arc_swap::Guard;
 
 use super::{Counts, Current, Session};
+use crate::author::Author;
 use crate::clock::Now;
 use crate::error::{Error, Result, Status};
 use crate::fork::ProcessMark;
 use crate::gate::{Admission, Failure, Turn};
 use crate::grant::Grant;
 use crate::log::{Journal, LogLevel};
-use crate::record::Author;
 use crate::renewal::{Renewed, Wish};
 use crate::schedule::Life;
 
@@ -226,7 +226,7 @@ impl Session {
                 Renewed::Adopted(record) => {
                     Counts::add(&self.counts.adopted);
                     journal.tell(LogLevel::Information, || {
-                        let Author { host, pid } = &record.author;
+                        let Author { host, pid, .. } = &record.author;
                         format!("taken over: generation {}, by process {pid} on {host}", record.version.generation)
                     });
                     self.install(record, &grant)

@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 
+use crate::author::Author;
 use crate::clock::{Clock, millis};
 use crate::config::{Config, StoreChoice};
 use crate::drift::Drift;
@@ -25,7 +26,7 @@ use crate::key_source::KeySource;
 use crate::log::{Journal, Log, LogLevel, LogSink};
 use crate::platform::{Credentials, Platform, is_header_safe};
 use crate::random;
-use crate::record::{Author, Notes, Record, Tokens, Version};
+use crate::record::{Notes, Record, Tokens, Version};
 use crate::renewal::{Renewal, Renewed, Wish};
 use crate::schedule::{Origin, Policy};
 #[cfg(feature = "redis")]

@@ -227,7 +227,7 @@ impl World {
             tokens: Tokens::new(Some(&jwt(iat, 0)), Some(refresh_token), None, None).unwrap(),
             origin,
             received: self.clock.now(),
-            author: Author { host: "elsewhere".to_owned(), pid: 1 },
+            author: Author { host: "elsewhere".to_owned(), pid: 1, place: None },
             notes: Notes::default(),
         }
     }
@@ -388,7 +388,7 @@ fn a_seed_is_not_spent_before_others_could_bring_something_newer() {
 fn a_server_that_fails_ends_no_doubt() {
     let world = World::new();
     let mut record = world.record(7, 5, EXPIRED_S, "r", Origin::Renewal);
-    let author = Author { host: "elsewhere".to_owned(), pid: 9 };
+    let author = Author { host: "elsewhere".to_owned(), pid: 9, place: None };
     record.notes.intent = Some(Intent { spends: "00".to_owned(), begun_ms: 1, deadline_ms: 2, author });
     world.store.put(Some(record));
     let fails_then_refuses = |_: &str, number: usize| match number {
@@ -657,7 +657,7 @@ fn a_request_is_not_sent_when_its_answer_could_not_come_in_time() {
 fn a_project_that_is_refused_ends_no_doubt() {
     let world = World::new();
     let mut record = world.record(7, 5, NOW_S, "r", Origin::Renewal);
-    let author = Author { host: "elsewhere".to_owned(), pid: 9 };
+    let author = Author { host: "elsewhere".to_owned(), pid: 9, place: None };
     record.notes.intent = Some(Intent { spends: "00".to_owned(), begun_ms: 1, deadline_ms: 2, author });
     world.store.put(Some(record));
     let (session, _) = world.session(Box::new(|_, _| (403, r#"{"error":"invalid_grant"}"#.to_owned())));

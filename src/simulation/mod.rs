@@ -22,8 +22,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use crate::author::Author;
 use crate::clock::Now;
-use crate::record::{Author, LONGEST_REST_MS};
+use crate::record::LONGEST_REST_MS;
 use server::{Reply, Server};
 use store::Kept;
 
@@ -45,7 +46,7 @@ pub(crate) fn random_number() -> Option<u64> {
 
 /// The simulated process that calls; None outside of a simulation.
 pub(crate) fn author() -> Option<Author> {
-    AUTHOR.get().map(|(host, pid)| Author { host: format!("host{host}"), pid })
+    AUTHOR.get().map(|(host, pid)| Author { host: format!("host{host}"), pid, place: None })
 }
 
 /// SplitMix64: short, and the same everywhere.

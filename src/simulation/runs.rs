@@ -9,10 +9,11 @@ use super::server::{Grace, Pair};
 use super::store::{Mutation, SharedStore};
 use super::wire::Wire;
 use super::{Faults, HostClock, Inner, LockKind, Numbers, Plan, World};
+use crate::author::Author;
 use crate::clock::Clock;
 use crate::config::{Config, Surroundings};
 use crate::platform::Platform;
-use crate::record::{Author, Notes, Record, Tokens, Version};
+use crate::record::{Notes, Record, Tokens, Version};
 use crate::schedule::Origin;
 use crate::session::Session;
 

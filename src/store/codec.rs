@@ -1,10 +1,11 @@
 //! Records as text: versioned JSON, the same in every store.
 #![forbid(unsafe_code)]
 
+use crate::author::{Author, Place};
 use crate::clock::{Clock, Now};
 use crate::error::{Error, Result, Status};
 use crate::platform::is_header_safe;
-use crate::record::{Author, Intent, LastFailure, Notes, Record, Refusal, Tokens, Version};
+use crate::record::{Intent, LastFailure, Notes, Record, Refusal, Tokens, Version};
 use crate::schedule::Origin;
 use crate::secret::SecretBytes;
 use crate::transport::is_same_base;
@@ -12,6 +13,33 @@ use crate::wiped_json::{Member, WipedJson, write_object};
 
 /// A larger number was written by a later version of this library, and is refused.
 const FORMAT: u64 = 1;
+
+/// The members that tell of a process.
+struct AuthorNames {
+    host: &'static str,
+    pid: &'static str,
+    boot_id: &'static str,
+    pid_namespace: &'static str,
+    started: &'static str,
+}
+
+/// Who got the tokens.
+const BY: AuthorNames = AuthorNames {
+    host: "by_host",
+    pid: "by_pid",
+    boot_id: "by_boot_id",
+    pid_namespace: "by_pid_namespace",
+    started: "by_started",
+};
+
+/// Who is about to spend the refresh token.
+const INTENT_BY: AuthorNames = AuthorNames {
+    host: "intent_by_host",
+    pid: "intent_by_pid",
+    boot_id: "intent_by_boot_id",
+    pid_namespace: "intent_by_pid_namespace",
+    started: "intent_by_started",
+};
 
 /// Writes and reads the records of one environment.
 #[derive(Clone, Debug)]
@@ -40,9 +68,8 @@ impl Codec {
             ("token_type", Member::Text(&tokens.token_type)),
             ("origin", Member::Text(origin)),
             ("received_ms", Member::Signed(record.received.wall_ms)),
-            ("by_host", Member::Text(&record.author.host)),
-            ("by_pid", Member::Unsigned(record.author.pid.into())),
         ];
+        members.extend(author_members(&BY, &record.author));
         members.extend(tokens.token().map(|text| ("token", Member::Text(text))));
         members.extend(tokens.refresh_token().map(|text| ("refresh_token", Member::Text(text))));
         members.extend(tokens.scope.as_deref().map(|text| ("scope", Member::Text(text))));
@@ -93,7 +120,7 @@ impl Codec {
             )?,
             origin,
             received: self.received(signed(&json, "received_ms").ok_or_else(damaged)?),
-            author: author(&json, "by_host", "by_pid").ok_or_else(damaged)?,
+            author: author(&json, &BY).ok_or_else(damaged)?,
             notes: notes(&json)?,
         })
     }
@@ -118,9 +145,8 @@ fn notes_members(notes: &Notes) -> Vec<(&str, Member<'_>)> {
             ("intent_spends", Member::Text(&intent.spends)),
             ("intent_begun_ms", Member::Signed(intent.begun_ms)),
             ("intent_deadline_ms", Member::Signed(intent.deadline_ms)),
-            ("intent_by_host", Member::Text(&intent.author.host)),
-            ("intent_by_pid", Member::Unsigned(intent.author.pid.into())),
         ]);
+        members.extend(author_members(&INTENT_BY, &intent.author));
     }
     if let Some(refusal) = &notes.refusal {
         members.extend([
@@ -147,7 +173,7 @@ fn notes(json: &WipedJson) -> Result<Notes> {
             spends: spends.to_owned(),
             begun_ms: signed(json, "intent_begun_ms").ok_or_else(damaged)?,
             deadline_ms: signed(json, "intent_deadline_ms").ok_or_else(damaged)?,
-            author: author(json, "intent_by_host", "intent_by_pid").ok_or_else(damaged)?,
+            author: author(json, &INTENT_BY).ok_or_else(damaged)?,
         }),
     };
     let refusal = match unsigned(json, "refused_with") {
@@ -181,8 +207,32 @@ fn token<'a>(json: &'a WipedJson, name: &str) -> Result<Option<&'a str>> {
     }
 }
 
-fn author(json: &WipedJson, host: &str, pid: &str) -> Option<Author> {
-    Some(Author { host: json.text(host)?.to_owned(), pid: u32::try_from(unsigned(json, pid)?).ok()? })
+fn author_members<'a>(names: &AuthorNames, author: &'a Author) -> Vec<(&'static str, Member<'a>)> {
+    let mut members = vec![(names.host, Member::Text(&author.host)), (names.pid, Member::Unsigned(author.pid.into()))];
+    if let Some(place) = &author.place {
+        members.extend([
+            (names.boot_id, Member::Text(&place.boot_id)),
+            (names.pid_namespace, Member::Text(&place.pid_namespace)),
+            (names.started, Member::Unsigned(place.started)),
+        ]);
+    }
+    members
+}
+
+fn author(json: &WipedJson, names: &AuthorNames) -> Option<Author> {
+    // Older versions did not tell the place.
+    let place = || {
+        Some(Place {
+            boot_id: json.text(names.boot_id)?.to_owned(),
+            pid_namespace: json.text(names.pid_namespace)?.to_owned(),
+            started: unsigned(json, names.started)?,
+        })
+    };
+    Some(Author {
+        host: json.text(names.host)?.to_owned(),
+        pid: u32::try_from(unsigned(json, names.pid)?).ok()?,
+        place: place(),
+    })
 }
 
 fn unsigned(json: &WipedJson, name: &str) -> Option<u64> {
@@ -214,6 +264,10 @@ pub(super) mod tests {
         }
     }
 
+    fn place() -> Place {
+        Place { boot_id: "b0".into(), pid_namespace: "pid:[1]".into(), started: 9 }
+    }
+
     /// The end of a call that has time.
     pub(in crate::store) fn later() -> std::time::Instant {
         std::time::Instant::now() + std::time::Duration::from_secs(60)
@@ -225,7 +279,7 @@ pub(super) mod tests {
             tokens: Tokens::new(Some("access"), Some("refresh"), None, Some("project")).unwrap(),
             origin: Origin::Renewal,
             received: Now { wall_ms: 999_000, mono_ms: -1_000 },
-            author: Author { host: "node".into(), pid: 7 },
+            author: Author { host: "node".into(), pid: 7, place: Some(place()) },
             notes: Notes::default(),
         }
     }
@@ -236,7 +290,7 @@ pub(super) mod tests {
             spends: "00ff".into(),
             begun_ms: 1,
             deadline_ms: 2,
-            author: Author { host: "other".into(), pid: 8 },
+            author: Author { host: "other".into(), pid: 8, place: Some(place()) },
         };
         let refusal = Refusal { http_status: 401, at_ms: 9, count: 3, is_final: true };
         let failure = LastFailure { status: 62, message: "who \"said\" what".into(), at_ms: 8 };
@@ -255,6 +309,21 @@ pub(super) mod tests {
             let text = codec().write_notes(&notes).unwrap();
             assert_eq!(codec().read_notes(text.expose()).unwrap(), notes);
         }
+    }
+
+    /// What version 0.1.0 wrote first.
+    #[test]
+    fn a_record_of_an_older_version_is_read() {
+        let old = r#"{"format":1,"env":"sandbox","host":"https://host/api","session":"0000000000000001",
+            "generation":3,"token_type":"Bearer","origin":"renewal","received_ms":5,"by_host":"node","by_pid":7,
+            "token":"access","refresh_token":"refresh","early_not_before_ms":4,"intent_spends":"00",
+            "intent_begun_ms":1,"intent_deadline_ms":2,"intent_by_host":"other","intent_by_pid":8,
+            "refused_with":401,"refused_ms":9}"#;
+        let record = codec().read(old.as_bytes()).unwrap();
+        assert_eq!(record.author, Author { host: "node".into(), pid: 7, place: None });
+        let author = record.notes.intent.unwrap().author;
+        assert!(author == Author { host: "other".into(), pid: 8, place: None } && !author.has_ended());
+        assert_eq!(record.notes.refusal, Some(Refusal { http_status: 401, at_ms: 9, count: 1, is_final: false }));
     }
 
     #[test]

@@ -19,9 +19,10 @@ use super::directory::Moment;
 use super::directory::tests::{left, meet};
 use super::flock::Flock;
 use super::*;
+use crate::author::Author;
 use crate::error::Status;
 use crate::random;
-use crate::record::{Author, Intent, Tokens};
+use crate::record::{Intent, Tokens};
 
 const BOTH: [LockChoice; 2] = [LockChoice::Flock, LockChoice::Lease];
 /// Longer than any test.
@@ -110,7 +111,7 @@ fn refusal(result: Result<impl Sized>) -> String {
 }
 
 fn intent(spends: &str) -> Notes {
-    let author = Author { host: "node".into(), pid: 7 };
+    let author = Author { host: "node".into(), pid: 7, place: None };
     let intent = Intent { spends: spends.into(), begun_ms: 1, deadline_ms: 2, author };
     Notes { early_not_before_ms: 3, intent: Some(intent), ..Notes::default() }
 }

@@ -26,10 +26,11 @@ use zeroize::Zeroizing;
 
 use super::codec::damaged;
 use super::{Codec, Commit, Expected, Habits, Lock, Store};
+use crate::author::Author;
 use crate::error::{Error, Result, Status};
 use crate::fork::ProcessMark;
 use crate::random;
-use crate::record::{Author, Notes, Record, Version};
+use crate::record::{Notes, Record, Version};
 use crate::transport::Trust;
 
 use link::{Link, Server, place};

@@ -173,7 +173,7 @@ fn notes_are_for_the_record_that_was_seen() {
         spends: "00ff".into(),
         begun_ms: 1,
         deadline_ms: 2,
-        author: Author { host: "other".into(), pid: 8 },
+        author: Author { host: "other".into(), pid: 8, place: None },
     };
     let notes = Notes { early_not_before_ms: 9, intent: Some(intent), ..Notes::default() };
     assert!(!store.note(version(1, 0), &Notes::default(), &notes, later()).unwrap());

@@ -119,7 +119,7 @@ typedef void (*gc_auth_log_fn)(void *user_data, int32_t level, const char *messa
 #define GC_AUTH_OK 0
 
 /**
- * NULL or empty where it may not be; white space or a control character inside a token; a NULL buffer with a size.
+ * NULL or empty where it may not be; a token of anything else than visible ASCII; a NULL buffer with a size.
  */
 #define GC_AUTH_ERR_INVALID_ARGUMENT 1
 
@@ -278,15 +278,16 @@ extern "C" {
  *   built-in defaults.
  * - `token`, `refresh_token`: tokens from elsewhere, or NULL or "". With a shared store they only seed an empty one; a
  *   session that is stored there goes before them. White space around them is taken off (files end in
- *   a newline), `Bearer ` before the token too. With a refresh token only, the first gc_auth_bearer() renews.
+ *   a newline), and so are a byte order mark and, for the token, `Bearer ` before it. What is left may hold visible
+ *   ASCII only (0x21 to 0x7E), and may not stand in quotes. With a refresh token only, the first gc_auth_bearer() renews.
  * - `env`: which of the config's environments to use. NULL or "": the config's own choice, `prod` by default.
  * - `out_auth`: where the handle goes; the caller frees it with gc_auth_free(). Not NULL.
  *
  * A config that would send to plain http elsewhere than this machine is accepted here; the first call that would send
  * gives `GC_AUTH_ERR_INSECURE`.
  *
- * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT` (`out_auth` is NULL; a token holds white space or control
- * characters inside); `GC_AUTH_ERR_INVALID_UTF8`; `GC_AUTH_ERR_CONFIG` (the message names the key, and for an unknown
+ * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT` (`out_auth` is NULL; a token holds anything else than
+ * visible ASCII); `GC_AUTH_ERR_INVALID_UTF8`; `GC_AUTH_ERR_CONFIG` (the message names the key, and for an unknown
  * one the nearest known); `GC_AUTH_ERR_NO_MEMORY`.
  *
  * Threads: any. Do not change the environment in another thread meanwhile. Since 0.1.0.
@@ -308,7 +309,8 @@ gc_auth_status_t gc_auth_new(const char *config,
  * Only one of the two processes may go on with the session, unless they share a store: refresh tokens are good for one
  * use.
  *
- * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_INVALID_UTF8`; `GC_AUTH_ERR_CONFIG` (the config
+ * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT` (also for tokens or a token type that hold anything else than
+ * visible ASCII); `GC_AUTH_ERR_INVALID_UTF8`; `GC_AUTH_ERR_CONFIG` (the config
  * or `json` is not as expected, or they disagree on env or host); `GC_AUTH_ERR_NO_MEMORY`.
  *
  * Threads: any, as for gc_auth_new(). Since 0.1.0.
@@ -415,6 +417,8 @@ void gc_auth_free(gc_auth_t *auth);
  * - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers". Tokens are about 1 KB; 8 KiB is a good start.
  *   The size can grow from call to call; a token that was renewed while the buffer was too small is kept.
  * - `out_expires_at`: when exactly this token expires, in Unix seconds rounded down, 0 when the token does not say.
+ *   An `exp` that is text with a number in it, or in milliseconds, counts here and for renewal; one that can't be read
+ *   is warned of once in the log, and the token is handed out as if it had none.
  *   May be NULL.
  *
  * In the last `renew_before_s` of a token's life (or its last third, if that is shorter) one caller renews, and all

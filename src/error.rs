@@ -13,7 +13,7 @@ use crate::status::*;
 pub enum Status {
     /// Success.
     Ok = GC_AUTH_OK,
-    /// NULL or empty where it may not be, or control characters in a token.
+    /// NULL or empty where it may not be, or anything but visible ASCII in a token.
     InvalidArgument = GC_AUTH_ERR_INVALID_ARGUMENT,
     /// Text that is not UTF-8.
     InvalidUtf8 = GC_AUTH_ERR_INVALID_UTF8,

@@ -15,6 +15,7 @@ use crate::record::{Refusal, Tokens};
 use crate::redact;
 use crate::secret::SecretBytes;
 use crate::server_words::{server_words, words_in_success};
+use crate::text::is_visible_ascii;
 use crate::token;
 use crate::transport::{Answer, BeforeSend, Endpoint, Exchange, Failure, Transport};
 use crate::verdict::is_about_token;
@@ -277,8 +278,8 @@ impl Platform {
         let field = |path: &str| match json.lookup(path) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) if text.is_empty() => Ok(None),
-            Some(Value::String(text)) if is_header_safe(text) => Ok(Some(text.as_str())),
-            Some(Value::String(_)) => Err(wrong(&format!("its \"{path}\" holds white space or control characters"))),
+            Some(Value::String(text)) if is_visible_ascii(text) => Ok(Some(text.as_str())),
+            Some(Value::String(_)) => Err(wrong(&format!("its \"{path}\" holds something else than visible ASCII"))),
             Some(_) => Err(wrong(&format!("its \"{path}\" is not a string"))),
         };
         let token = field(&self.response.token)?.ok_or_else(|| wrong(&self.without_token(&json, secrets)))?;
@@ -390,11 +391,6 @@ pub(crate) fn tried_again(rest: Duration) -> String {
 /// There is nothing to renew with.
 pub(crate) fn no_refresh_token() -> Error {
     Error::new(Status::NoRefreshToken, "there is no refresh token to renew the token with; log in again")
-}
-
-/// Whether `text` can stand in a header: a token with a line break could smuggle in another.
-pub(crate) fn is_header_safe(text: &str) -> bool {
-    !text.chars().any(|c| c.is_control() || c.is_whitespace())
 }
 
 #[cfg(test)]

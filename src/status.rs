@@ -10,7 +10,7 @@ pub type gc_auth_status_t = i32;
 
 /// Success.
 pub const GC_AUTH_OK: gc_auth_status_t = 0;
-/// NULL or empty where it may not be; white space or a control character inside a token; a NULL buffer with a size.
+/// NULL or empty where it may not be; a token of anything else than visible ASCII; a NULL buffer with a size.
 pub const GC_AUTH_ERR_INVALID_ARGUMENT: gc_auth_status_t = 1;
 /// A string argument is not UTF-8.
 pub const GC_AUTH_ERR_INVALID_UTF8: gc_auth_status_t = 2;

@@ -1,4 +1,4 @@
-//! Text from files and answers, which may begin with a byte order mark.
+//! Text from files, answers and callers: what may stand before it, and what may stand in a token.
 #![forbid(unsafe_code)]
 
 /// `text` without white space and byte order marks at its beginning.
@@ -9,4 +9,9 @@ pub(crate) fn trim_start(text: &str) -> &str {
 /// `bytes` without the byte order mark of UTF-8 at their beginning.
 pub(crate) fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
+/// Whether `text` is visible ASCII: what a token is made of, and can't break a header.
+pub(crate) fn is_visible_ascii(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic())
 }

@@ -24,7 +24,7 @@ use crate::gate::{Admission, ProcessGate};
 use crate::grant::Grant;
 use crate::key_source::KeySource;
 use crate::log::{Journal, Log, LogLevel, LogSink};
-use crate::platform::{Credentials, Platform, is_header_safe};
+use crate::platform::{Credentials, Platform};
 use crate::random;
 use crate::record::{Notes, Record, Tokens, Version};
 use crate::renewal::{Renewal, Renewed, Wish};
@@ -32,6 +32,7 @@ use crate::schedule::{Origin, Policy};
 #[cfg(feature = "redis")]
 use crate::store::RedisStore;
 use crate::store::{Codec, FileStore, MemoryStore, Store};
+use crate::text::{is_visible_ascii, trim_start};
 use crate::token::{KeyCache, Payload};
 use looks::Looks;
 use replica::Unsaved;
@@ -152,7 +153,7 @@ impl Session {
         clock: Clock,
     ) -> Result<Self> {
         let token = given("token", token.map(strip_scheme))?;
-        let refresh_token = given("refresh_token", refresh_token.map(str::trim))?;
+        let refresh_token = given("refresh_token", refresh_token.map(trim))?;
         let tokens = Tokens::new(token, refresh_token, None, None)?;
         Self::start(config, tokens, env, clock)
     }
@@ -170,8 +171,8 @@ impl Session {
         }
         let tokens = Tokens::new(
             given("token", exported.token().map(strip_scheme))?,
-            given("refresh_token", exported.refresh_token().map(str::trim))?,
-            exported.token_type(),
+            given("refresh_token", exported.refresh_token().map(trim))?,
+            given("token_type", exported.token_type())?,
             exported.project_id(),
         )?;
         Self::start(config, tokens, None, Clock::System)
@@ -395,11 +396,16 @@ impl fmt::Debug for Session {
     }
 }
 
-/// A token as people have it: with white space around, and perhaps the scheme before.
+/// A token as people have it: with white space around, and a byte order mark before it.
+fn trim(text: &str) -> &str {
+    trim_start(text).trim_end()
+}
+
+/// The same, perhaps with the scheme before it.
 fn strip_scheme(text: &str) -> &str {
-    let text = text.trim();
+    let text = trim(text);
     match text.split_at_checked(7) {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("Bearer ") => token.trim(),
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("Bearer ") => trim(token),
         _ if text.eq_ignore_ascii_case("Bearer") => "",
         _ => text,
     }
@@ -409,11 +415,31 @@ fn strip_scheme(text: &str) -> &str {
 fn given<'a>(name: &str, text: Option<&'a str>) -> Result<Option<&'a str>> {
     match text {
         None | Some("") => Ok(None),
-        Some(text) if is_header_safe(text) => Ok(Some(text)),
-        Some(_) => {
-            Err(Error::new(Status::InvalidArgument, format!("{name} holds white space or control characters inside")))
+        Some(text) if !is_visible_ascii(text) => Err(Error::new(
+            Status::InvalidArgument,
+            format!("{name} holds {}; give visible ASCII only", first_odd(text)),
+        )),
+        Some(text) if is_quoted(text) => {
+            Err(Error::new(Status::InvalidArgument, format!("{name} stands in quotes; give it without them")))
         }
+        Some(text) => Ok(Some(text)),
     }
+}
+
+/// What is wrong with the first character that is not visible ASCII. A token is never shown, not even in part.
+fn first_odd(text: &str) -> &'static str {
+    match text.chars().find(|c| !c.is_ascii_graphic()) {
+        Some(c) if c.is_whitespace() => "white space inside",
+        Some(c) if c.is_ascii() => "a control character",
+        Some('\u{feff}') => "a byte order mark inside",
+        Some('\u{2018}'..='\u{201f}') => "typographic quotes",
+        _ => "a character that is not ASCII",
+    }
+}
+
+/// Whether it was copied with the quotes of JSON or of a shell.
+fn is_quoted(text: &str) -> bool {
+    ['"', '\''].into_iter().any(|quote| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote))
 }
 
 /// A project's name is kept in many places, and is no place for megabytes.

@@ -4,10 +4,10 @@
 use crate::author::{Author, Place};
 use crate::clock::{Clock, Now};
 use crate::error::{Error, Result, Status};
-use crate::platform::is_header_safe;
 use crate::record::{Intent, LastFailure, Notes, Record, Refusal, Tokens, Version};
 use crate::schedule::Origin;
 use crate::secret::SecretBytes;
+use crate::text::is_visible_ascii;
 use crate::transport::is_same_base;
 use crate::wiped_json::{Member, WipedJson, write_object};
 
@@ -115,7 +115,7 @@ impl Codec {
             tokens: Tokens::new(
                 token(&json, "token")?,
                 token(&json, "refresh_token")?,
-                json.text("token_type"),
+                token(&json, "token_type")?,
                 json.text("scope"),
             )?,
             origin,
@@ -202,7 +202,7 @@ fn notes(json: &WipedJson) -> Result<Notes> {
 fn token<'a>(json: &'a WipedJson, name: &str) -> Result<Option<&'a str>> {
     match (json.lookup(name), json.text(name)) {
         (None, _) => Ok(None),
-        (_, Some(text)) if !text.is_empty() && is_header_safe(text) => Ok(Some(text)),
+        (_, Some(text)) if !text.is_empty() && is_visible_ascii(text) => Ok(Some(text)),
         _ => Err(damaged()),
     }
 }
@@ -347,8 +347,21 @@ pub(super) mod tests {
     #[test]
     fn a_token_that_could_break_a_header_is_damage() {
         let good = codec().write(&record(1, 1)).unwrap().as_str().to_owned();
-        for token in ["\"access\"", "\"refresh\""] {
-            for bad in ["\"\"", "\"a\\r\\nb\"", "\"a\\u0000\"", "\"a b\"", "\" \"", "\"a\\u0085b\"", "7", "null"] {
+        for token in ["\"access\"", "\"refresh\"", "\"Bearer\""] {
+            for bad in [
+                "\"\"",
+                "\"a\\r\\nb\"",
+                "\"a\\u0000\"",
+                "\"a b\"",
+                "\" \"",
+                "\"a\\u0085b\"",
+                "\"\u{feff}a\"",
+                "\"\u{201c}a\u{201d}\"",
+                "\"a\\u200bb\"",
+                "\"\u{e9}\"",
+                "7",
+                "null",
+            ] {
                 let bad = good.replace(token, bad);
                 assert_ne!(bad, good);
                 assert_eq!(

@@ -16,10 +16,12 @@ static void given_tokens(void)
 {
     static const char *const same[] = { "abc.def.ghi", "abc.def.ghi\n", "  abc.def.ghi", "\t\r\n abc.def.ghi \r\n",
         "Bearer abc.def.ghi", "Bearer abc.def.ghi\n", "  Bearer   abc.def.ghi  ", "bearer abc.def.ghi",
-        "BEARER abc.def.ghi" };
+        "BEARER abc.def.ghi", "\xef\xbb\xbf" "abc.def.ghi", "\xef\xbb\xbf Bearer abc.def.ghi\n",
+        "Bearer \xef\xbb\xbf" "abc.def.ghi" };
     static const char *const refused[] = { "abc def", "abc\ndef", "abc\r\nX-Header: y", "abc\tdef", "abc\x01" "def",
         "abc\x7f" "def", "abc\x1b[0m", "Bearer abc def", "Bearer Bearer abc", "abc\xc2\xa0" "def", "abc\xc2\x85" "def",
-        "abc\xe2\x80\xa8" "def", "Basic abc" };
+        "abc\xe2\x80\xa8" "def", "Basic abc", "abc\xe2\x80\x8b" "def",
+        "abc\xef\xbb\xbf" "def", "\xe2\x80\x9c" "abc\xe2\x80\x9d", "abc\xc3\xa9", "\"abc\"", "'abc'" };
     static const char *const absent[] = { NULL, "", " ", "\n", "\r\n\t " };
     int64_t expires;
     char buf[256], *text;
@@ -76,7 +78,9 @@ static void given_tokens(void)
             const char *exp;
             int64_t expires;
         } times[] = { { "4102444800", INT64_C(4102444800) }, { "4102444800.999", INT64_C(4102444800) },
-            { "4.1024448e9", INT64_C(4102444800) }, { "\"4102444800\"", 0 }, { "null", 0 }, { "[]", 0 } };
+            { "4.1024448e9", INT64_C(4102444800) }, { "\"4102444800\"", INT64_C(4102444800) },
+            { "\" 4102444800.9 \"", INT64_C(4102444800) }, { "4102444800123", INT64_C(4102444800) },
+            { "\"4102444800123\"", INT64_C(4102444800) }, { "\"soon\"", 0 }, { "null", 0 }, { "[]", 0 } };
         for (i = 0; i < sizeof times / sizeof *times; i++) {
             char payload[128], *token;
             snprintf(payload, sizeof payload, "{\"exp\":%s}", times[i].exp);
@@ -113,7 +117,7 @@ static void export_and_import(const struct sandbox *sandbox)
         { NULL, NULL, "{\"env\":\"e\",\"host\":\"" HOST "\"}" },
         { "T", NULL, "{\"env\":\"e\",\"host\":\"" HOST "\",\"token\":\"T\",\"token_type\":\"Bearer\"}" },
         { NULL, "R", "{\"env\":\"e\",\"host\":\"" HOST "\",\"refresh_token\":\"R\",\"token_type\":\"Bearer\"}" },
-        { "T\"\\", "R/\xc3\xa9", "{\"env\":\"e\",\"host\":\"" HOST "\",\"token\":\"T\\\"\\\\\",\"refresh_token\":\"R/\xc3\xa9\","
+        { "T\"\\", "R/!~", "{\"env\":\"e\",\"host\":\"" HOST "\",\"token\":\"T\\\"\\\\\",\"refresh_token\":\"R/!~\","
           "\"token_type\":\"Bearer\"}" },
     };
     static const char *const refused[] = {
@@ -156,6 +160,8 @@ static void export_and_import(const struct sandbox *sandbox)
         CHECK(second == NULL);
     }
     CHECK_STATUS(gc_auth_from_json(CONFIG, "{\"env\":\"e\",\"host\":\"" HOST "\",\"token\":\"a b\"}", &second),
+                 GC_AUTH_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(gc_auth_from_json(CONFIG, "{\"env\":\"e\",\"host\":\"" HOST "\",\"token_type\":\"\xc3\xa9\"}", &second),
                  GC_AUTH_ERR_INVALID_ARGUMENT);
     /* Members that nobody knows, another order, white space: fine. */
     REQUIRE_OK(gc_auth_from_json(CONFIG, " { \"later\" : [ 1 ] , \"token\" : \"T\" , \"host\" : \"" HOST "/\" , "

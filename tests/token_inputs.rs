@@ -1,0 +1,131 @@
+//! Tokens as they come from callers, servers and stores: what may stand in them, and when they expire.
+#![forbid(unsafe_code)]
+
+mod support;
+
+use std::sync::{Arc, Mutex};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use gcauth::{Config, LogLevel, Session, Status, Surroundings};
+use gcauth_sandbox::{Body, Effect, Fault, Target, TokenFault};
+use serde_json::json;
+use support::*;
+
+/// What no token may hold, as people paste it.
+const ODD: [&str; 16] = [
+    "abc def",
+    "abc\ndef",
+    "abc\u{7}def",
+    "abc\u{7f}def",
+    "abc\u{feff}def",
+    "abcdef\u{feff}",
+    "abc\u{200b}def",
+    "\u{200b}abcdef",
+    "\u{201c}abcdef\u{201d}",
+    "abc\u{2019}def",
+    "abc\u{ad}def",
+    "abc\u{a0}def",
+    "abc\u{2013}def",
+    "abcd\u{e9}f",
+    "abc\u{ff0e}def",
+    "abc\u{1f511}def",
+];
+
+fn unsigned(payload: &str) -> String {
+    format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload))
+}
+
+#[test]
+fn callers_give_visible_ascii() {
+    let world = World::new();
+    for odd in ODD {
+        for (token, refresh_token, name) in
+            [(Some(odd), None, "token"), (None, Some(odd), "refresh_token"), (Some("T"), Some(odd), "refresh_token")]
+        {
+            let error = Session::new(world.config(json!({})), token, refresh_token, None).expect_err(odd);
+            assert_eq!(error.status(), Status::InvalidArgument, "{odd:?}");
+            assert!(error.message().contains(name) && !error.message().contains("def"), "{odd:?}: {error}");
+        }
+        let session = world.session_of(json!({}), Some("T"), None);
+        assert_status(session.report_rejected(odd), Status::InvalidArgument);
+        assert_status(session.report_rejected(&format!("Bearer {odd}")), Status::InvalidArgument);
+        assert_eq!(bearer(&session).unwrap(), "Bearer T");
+        for name in ["token", "refresh_token", "token_type"] {
+            let mut exported: serde_json::Value = serde_json::from_str(session.to_json().unwrap().as_str()).unwrap();
+            exported[name] = odd.into();
+            let error = Session::from_json(world.config(json!({})), &exported.to_string()).expect_err(odd);
+            assert_eq!(error.status(), Status::InvalidArgument, "{name} {odd:?}: {error}");
+        }
+    }
+    let all: String = ('\u{21}'..='\u{7e}').collect();
+    let session = world.session_of(json!({}), Some(&all), Some(&all));
+    assert_eq!(bearer(&session).unwrap(), format!("Bearer {all}"));
+    for quoted in ["\"abc\"", "'abc'", "Bearer \"abc\"", "\"Bearer abc\""] {
+        let error = Session::new(world.config(json!({})), Some(quoted), None, None).expect_err(quoted);
+        assert_eq!(error.status(), Status::InvalidArgument, "{quoted}");
+    }
+}
+
+#[test]
+fn white_space_and_a_byte_order_mark_before_a_token_are_stripped() {
+    let world = World::new();
+    for before in ["\u{feff}", "\u{feff} ", " \u{feff}", "\r\n\u{feff}\t", "\u{feff}\u{feff}"] {
+        for scheme in ["", "Bearer ", "bearer \u{feff}"] {
+            let text = format!("{before}{scheme}abc\n");
+            let session = world.session_of(json!({}), Some(&text), Some(&format!("{before}ref\r\n")));
+            assert_eq!(bearer(&session).unwrap(), "Bearer abc", "{text:?}");
+            assert_eq!(refresh_token(&session), "ref");
+            session.report_rejected(&text).unwrap();
+            let none = world.session_of(json!({}), Some(before), Some(before));
+            assert_status(none.current().unwrap().token().map(str::to_owned), Status::NoToken);
+            assert_status(session.report_rejected(before), Status::InvalidArgument);
+        }
+    }
+}
+
+#[test]
+fn servers_give_visible_ascii() {
+    for odd in ODD {
+        let world = World::new();
+        let body = |name: &str| {
+            let mut body = json!({"token": "T", "refreshToken": "R", "tokenType": "Bearer"});
+            body[name] = odd.into();
+            Effect::Body(Body::Json(body))
+        };
+        for name in ["token", "refreshToken", "tokenType"] {
+            let session = world.session(json!({}));
+            world.order(Fault::new(Target::Login, body(name)));
+            let error = assert_status(login(&session), Status::Protocol);
+            assert!(error.message().contains(name) && !error.message().contains("def"), "{odd:?}: {error}");
+            assert_status(bearer(&session), Status::NoToken);
+        }
+        let session = world.logged_in(json!({}));
+        let held = bearer(&session).unwrap();
+        world.order(Fault::new(Target::Refresh, body("token")));
+        assert_status(session.refresh(None), Status::Protocol);
+        assert_eq!(bearer(&session).unwrap(), held);
+    }
+}
+
+#[test]
+fn a_byte_order_mark_before_json_is_no_fault() {
+    let world = World::new();
+    let body = "\u{feff}{\"token\":\"T\",\"refreshToken\":\"R\"}";
+    world.order(Fault::new(Target::Login, Effect::Body(Body::Raw(body.into()))));
+    let session = world.logged_in(json!({}));
+    assert_eq!(bearer(&session).unwrap(), "Bearer T");
+    let exported = format!("\u{feff}{}", session.to_json().unwrap().as_str());
+    let session = Session::from_json(world.config(json!({})), &exported).unwrap();
+    assert_eq!(bearer(&session).unwrap(), "Bearer T");
+    for config in ["\u{feff}{}", "\u{feff}\r\n{ }\n"] {
+        Config::load(Some(config), &Surroundings::default()).unwrap();
+        let directory = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+        let path = directory.join(format!("token_inputs-{}.json", std::process::id()));
+        std::fs::write(&path, config).unwrap();
+        let mut surroundings = Surroundings::default();
+        surroundings.config_file = Some(path.clone());
+        Config::load(None, &surroundings).unwrap();
+        std::fs::remove_file(path).unwrap();
+    }
+}

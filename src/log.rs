@@ -102,9 +102,14 @@ pub(crate) struct Journal<'a> {
 }
 
 impl Journal<'_> {
+    /// Whether anybody wants lines of this level.
+    pub(crate) fn wants(&self, level: LogLevel) -> bool {
+        level as u8 <= self.log.level.load(Ordering::Relaxed)
+    }
+
     /// Adds a line, if anybody wants it.
     pub(crate) fn tell(&self, level: LogLevel, line: impl FnOnce() -> String) {
-        if level as u8 <= self.log.level.load(Ordering::Relaxed) {
+        if self.wants(level) {
             self.lines.borrow_mut().push((level, line()));
         }
     }

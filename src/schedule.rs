@@ -43,6 +43,7 @@ pub(crate) struct Policy {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schedule {
     exp_ms: Option<i64>,
+    is_exp_unreadable: bool,
     window_ms: i64,
     /// The server's clock minus ours.
     offset_ms: i64,
@@ -90,6 +91,7 @@ impl Schedule {
         };
         Schedule {
             exp_ms: times.exp_ms,
+            is_exp_unreadable: times.is_exp_unreadable,
             window_ms: (policy.renew_before_ms.min(life / 3) as f64 * policy.jitter) as i64,
             offset_ms,
             quiet_until_mono_ms: if quiet > 0 { at.mono_ms.saturating_add(quiet) } else { i64::MIN },
@@ -146,6 +148,11 @@ impl Schedule {
     /// Unix seconds by the server's clock, rounded down; 0 when unknown.
     pub(crate) fn expires_at_s(&self) -> i64 {
         self.exp_ms.map_or(0, |exp| exp.div_euclid(1000))
+    }
+
+    /// Whether the token has an end that nobody can read.
+    pub(crate) fn is_exp_unreadable(&self) -> bool {
+        self.is_exp_unreadable
     }
 
     /// Whole seconds until the token expires, by the server's clock; negative afterwards. None when it does not say.

@@ -169,6 +169,59 @@ fn the_first_path_that_is_there_gives_the_project() {
 }
 
 #[test]
+fn times_in_other_forms() {
+    let times = |claims: &str| token::times(&unsigned(claims));
+    for (value, ms) in [
+        ("1800000000", 1_800_000_000_000),
+        ("1.8e9", 1_800_000_000_000),
+        ("\"1800000000\"", 1_800_000_000_000),
+        ("\" 1800000000.5\\n\"", 1_800_000_000_500),
+        ("\"1.8e9\"", 1_800_000_000_000),
+        ("\"\\u0031800000000\"", 1_800_000_000_000),
+        ("1800000000123", 1_800_000_000_123),
+        ("1800000000123.9", 1_800_000_000_123),
+        ("1.800000000123e12", 1_800_000_000_123),
+        ("\"1800000000123\"", 1_800_000_000_123),
+        ("100000000000", 100_000_000_000_000),
+        ("100000000000.001", 100_000_000_000),
+        ("100000000001", 100_000_000_001),
+        ("0", 0),
+        ("-1", -1000),
+        ("\"-1.5\"", -1500),
+        ("9223372036854775807", i64::MAX / 1000),
+        ("1e999", i64::MAX / 1000),
+        ("\"99999999999999999999999999\"", i64::MAX / 1000),
+    ] {
+        let found = times(&format!(r#"{{"exp":{value},"iat":{value},"nbf":{value}}}"#));
+        assert_eq!((found.exp_ms, found.iat_ms, found.nbf_ms), (Some(ms), Some(ms), Some(ms)), "{value}");
+        assert!(!found.is_exp_unreadable, "{value}");
+    }
+    for value in [
+        "\"\"",
+        "\" \"",
+        "\"soon\"",
+        "\"1 h\"",
+        "\"inf\"",
+        "\"NaN\"",
+        "\"--1\"",
+        "\"0x10\"",
+        "\"1_000\"",
+        "true",
+        "[1]",
+        "{}",
+    ] {
+        let found = times(&format!(r#"{{"exp":{value},"iat":{value}}}"#));
+        assert_eq!((found.exp_ms, found.iat_ms, found.is_exp_unreadable), (None, None, true), "{value}");
+    }
+    for claims in ["{}", r#"{"exp":null}"#, r#"{"iat":"x"}"#] {
+        assert!(!times(claims).is_exp_unreadable, "{claims}");
+    }
+    // Verification knows seconds only.
+    assert_eq!(verdict_on(r#"{"exp":"4102444800"}"#), Status::ClaimsMalformed);
+    assert_eq!(verdict_on(r#"{"nbf":1800000000000}"#), Status::TokenNotYetValid);
+}
+
+#[test]
 fn times_never_fail() {
     let none = Times::default();
     for token in ["", ".", "..", "opaque", "a.b.c", "\u{1f600}.\u{1f600}.", "x.e30.", "x.bnVsbA.y", "x.eyJleHAi.y"] {
@@ -176,7 +229,8 @@ fn times_never_fail() {
     }
     let times = |payload: &str| token::times(&unsigned(payload));
     let exp = |payload: &str| times(payload).exp_ms;
-    assert_eq!(exp(r#"{"exp":"1800000000"}"#), None);
+    // Other forms count for renewal; see times_in_other_forms.
+    assert_eq!(exp(r#"{"exp":"1800000000"}"#), Some(1_800_000_000_000));
     assert_eq!(exp(r#"{"exp":null}"#), None);
     assert_eq!(exp(r#"{"exp":1}"#), Some(1000));
     assert_eq!(exp(r#"{"exp":1.9999}"#), Some(1999));
@@ -185,9 +239,9 @@ fn times_never_fail() {
     assert_eq!(exp(r#"{"exp":-0.0001}"#), Some(-1));
     assert_eq!(exp(r#"{"exp":-1.5}"#), Some(-1500));
     assert_eq!(exp(r#"{"exp":1e3}"#), Some(1_000_000));
-    assert_eq!(exp(r#"{"exp":1e300}"#), Some(i64::MAX));
+    assert_eq!(exp(r#"{"exp":1e300}"#), Some(i64::MAX / 1000));
     assert_eq!(exp(r#"{"exp":-1e300}"#), Some(i64::MIN));
-    assert_eq!(exp(r#"{"exp":9223372036854775807}"#), Some(i64::MAX));
+    assert_eq!(exp(r#"{"exp":9223372036854775807}"#), Some(i64::MAX / 1000));
     assert_eq!(times(r#"{"exp":-0.5}"#).exp_s(), Some(-1));
     assert_eq!(times(r#"{"exp":1999.9}"#).exp_s(), Some(1999));
     // What verification would refuse still tells when to renew.

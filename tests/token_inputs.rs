@@ -129,3 +129,73 @@ fn a_byte_order_mark_before_json_is_no_fault() {
         std::fs::remove_file(path).unwrap();
     }
 }
+
+fn now_s(world: &World) -> i64 {
+    world.clock.now().wall_ms.div_euclid(1000)
+}
+
+/// A session with a log, whose logins and refreshes give tokens with these claims.
+fn claiming(world: &World, claims: impl Fn(i64) -> serde_json::Value) -> (Session, Arc<Mutex<Vec<String>>>) {
+    let now_s = now_s(world);
+    let claims = claims(now_s).as_object().unwrap().clone();
+    world.order(Fault::new(Target::Login, Effect::Token(TokenFault::Claims(claims))));
+    let session = world.session(json!({}));
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let told = lines.clone();
+    let sink = move |_: LogLevel, line: &str| told.lock().unwrap().push(line.to_owned());
+    session.set_log(Some((LogLevel::Warning, Arc::new(sink)))).unwrap();
+    login(&session).unwrap();
+    (session, lines)
+}
+
+#[test]
+fn an_expiry_in_another_form_is_the_same_expiry() {
+    for form in ["text", "text with decimals", "text with blanks", "exponent", "milliseconds", "text of milliseconds"] {
+        let world = World::new();
+        let value = |seconds: i64| match form {
+            "text" => json!(seconds.to_string()),
+            "text with decimals" => json!(format!("{seconds}.000")),
+            "text with blanks" => json!(format!(" {seconds}\n")),
+            "exponent" => serde_json::from_str(&format!("{}e3", seconds as f64 / 1000.0)).unwrap(),
+            "milliseconds" => json!(seconds * 1000),
+            _ => json!((seconds * 1000).to_string()),
+        };
+        let (session, lines) = claiming(&world, |now_s| json!({"iat": value(now_s), "exp": value(now_s + 3600)}));
+        let first = bearer(&session).unwrap();
+        assert_eq!(session.bearer().unwrap().expires_at(), now_s(&world) + 3600, "{form}");
+        world.advance(2000.0);
+        assert_eq!(bearer(&session).unwrap(), first, "{form}");
+        assert_eq!(world.refresh_requests(), 0, "{form}");
+        world.advance(1000.0);
+        assert_ne!(bearer(&session).unwrap(), first, "{form}");
+        assert_eq!(world.refresh_requests(), 1, "{form}");
+        assert!(lines.lock().unwrap().is_empty(), "{form}: {:?}", lines.lock().unwrap());
+    }
+}
+
+#[test]
+fn an_expiry_that_cannot_be_read_is_warned_of_once() {
+    for exp in
+        [json!("soon"), json!(""), json!(true), json!([4_102_444_800_i64]), json!({}), json!("2027-01-15T08:00Z")]
+    {
+        let world = World::new();
+        let (session, lines) = claiming(&world, |_| json!({"exp": exp}));
+        let first = bearer(&session).unwrap();
+        for _ in 0..5 {
+            world.advance(3000.0);
+            assert_eq!(bearer(&session).unwrap(), first);
+            assert_eq!(session.bearer().unwrap().expires_at(), 0);
+        }
+        let lines = lines.lock().unwrap();
+        assert_eq!(lines.len(), 1, "{exp}: {lines:?}");
+        assert!(lines[0].contains("exp") && !lines[0].contains("soon"), "{lines:?}");
+    }
+    // Nothing is odd about a token that does not say, or is no JWT.
+    for token in [unsigned("{}"), unsigned(r#"{"exp":null}"#), "opaque".to_owned(), unsigned(r#"{"exp":4102444800}"#)] {
+        let world = World::new();
+        let session = world.session_of(json!({}), Some(&token), None);
+        let sink = |_: LogLevel, line: &str| panic!("{line}");
+        session.set_log(Some((LogLevel::Warning, Arc::new(sink)))).unwrap();
+        bearer(&session).unwrap();
+    }
+}

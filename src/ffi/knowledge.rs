@@ -20,6 +20,8 @@ use crate::token_file;
 /// - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers". Tokens are about 1 KB; 8 KiB is a good start.
 ///   The size can grow from call to call; a token that was renewed while the buffer was too small is kept.
 /// - `out_expires_at`: when exactly this token expires, in Unix seconds rounded down, 0 when the token does not say.
+///   An `exp` that is text with a number in it, or in milliseconds, counts here and for renewal; one that can't be read
+///   is warned of once in the log, and the token is handed out as if it had none.
 ///   May be NULL.
 ///
 /// In the last `renew_before_s` of a token's life (or its last third, if that is shorter) one caller renews, and all

@@ -81,6 +81,7 @@ impl Session {
             };
             match need {
                 Need::Nothing => {
+                    self.warn_of_exp(&grant, &journal);
                     grant.warm(now);
                     return Ok(grant);
                 }
@@ -109,6 +110,20 @@ impl Session {
                     Err(error) => return Err(error),
                 },
             }
+        }
+    }
+
+    /// A token whose end can't be read is handed out as if it had none, and never renewed: somebody should know.
+    fn warn_of_exp(&self, grant: &Grant, journal: &Journal) {
+        if grant.schedule.is_exp_unreadable()
+            && journal.wants(LogLevel::Warning)
+            && !self.has_warned_of_exp.swap(true, Ordering::Relaxed)
+        {
+            journal.tell(LogLevel::Warning, || {
+                "the token's exp is no number, so that nobody knows when to renew it: it is handed out until a server \
+                 rejects it; ask its issuer for seconds since 1970"
+                    .to_owned()
+            });
         }
     }
 

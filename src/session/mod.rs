@@ -68,6 +68,8 @@ pub struct Session {
     looks: Looks,
     /// The fingerprint of a token that was reported before the store was read.
     reported: ArcSwapOption<String>,
+    /// Whether the log was told of a token whose `exp` can't be read.
+    has_warned_of_exp: AtomicBool,
     unsaved: ArcSwapOption<Unsaved>,
     /// Reading of the steady clock before which it is not offered to the store again.
     save_again_ms: AtomicI64,
@@ -239,6 +241,7 @@ impl Session {
             has_seeded: AtomicBool::new(false),
             looks: Looks::new(),
             reported: ArcSwapOption::empty(),
+            has_warned_of_exp: AtomicBool::new(false),
             unsaved: ArcSwapOption::empty(),
             save_again_ms: AtomicI64::new(i64::MIN),
             counts: Counts::default(),

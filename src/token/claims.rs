@@ -7,6 +7,9 @@ use super::json::{self, Fault, Object};
 use super::jws::{decode_base64url, out_of_memory};
 use crate::error::{Error, Result, Status};
 
+/// A greater numeric date is one in milliseconds.
+const MOST_SECONDS: i64 = 100_000_000_000;
+
 /// The payload of a token: a JSON object.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Payload {
@@ -24,6 +27,8 @@ pub struct Times {
     pub iat_ms: Option<i64>,
     /// The claim `nbf`.
     pub nbf_ms: Option<i64>,
+    /// Whether the claim `exp` is there, and says nothing that could be read.
+    pub is_exp_unreadable: bool,
 }
 
 impl Times {
@@ -32,9 +37,15 @@ impl Times {
         self.exp_ms.map(|ms| ms.div_euclid(1000))
     }
 
-    fn of(claims: &Object<'_>) -> Self {
-        let time = |name| claims.get_last(name).and_then(milliseconds);
-        Times { exp_ms: time("exp"), iat_ms: time("iat"), nbf_ms: time("nbf") }
+    fn of(claims: &Object<'_>, read: impl Fn(&str) -> Option<i64>) -> Self {
+        let time = |name| claims.get_last(name).filter(|value| *value != "null").map(&read);
+        let exp = time("exp");
+        Times {
+            exp_ms: exp.flatten(),
+            iat_ms: time("iat").flatten(),
+            nbf_ms: time("nbf").flatten(),
+            is_exp_unreadable: exp == Some(None),
+        }
     }
 }
 
@@ -54,7 +65,7 @@ impl Payload {
     }
 
     fn of(text: &str, claims: &Object<'_>) -> Result<Self> {
-        Ok(Payload { json: json::compact(text).map_err(malformed)?, times: Times::of(claims) })
+        Ok(Payload { json: json::compact(text).map_err(malformed)?, times: Times::of(claims, milliseconds) })
     }
 
     /// The object in compact form: members in the token's own order, numbers and strings in their own text.
@@ -103,7 +114,8 @@ impl fmt::Debug for Payload {
     }
 }
 
-/// The times of whatever may be a token. Never fails: what can't be read is not there.
+/// The times of whatever may be a token, to know when to renew it. Never fails: what can't be read is not there. Numbers
+/// in text, and milliseconds, count here, unlike in verification: a token that is never renewed would be the worse fault.
 pub fn times(token: &str) -> Times {
     let Some(payload) = token.split('.').nth(1) else {
         return Times::default();
@@ -112,7 +124,7 @@ pub fn times(token: &str) -> Times {
         Ok(Some(bytes)) => std::str::from_utf8(&bytes)
             .ok()
             .and_then(|text| Object::parse_shallow(text).ok())
-            .map(|claims| Times::of(&claims))
+            .map(|claims| Times::of(&claims, milliseconds_in_any_form))
             .unwrap_or_default(),
         _ => Times::default(),
     }
@@ -150,6 +162,17 @@ fn check_types(claims: &Object<'_>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// As [`milliseconds`], for what issuers write in its place: text with a number in it, or milliseconds.
+fn milliseconds_in_any_form(value: &str) -> Option<i64> {
+    let text = if json::is_number(value) { value.into() } else { json::string(value)? };
+    let text = text.trim();
+    let is_number =
+        text.trim_start_matches('-').starts_with(|c: char| c.is_ascii_digit()) && text.parse::<f64>().is_ok();
+    let ms = is_number.then(|| milliseconds(text)).flatten()?;
+    // In seconds that would be in the year 5138.
+    Some(if ms > MOST_SECONDS * 1000 { ms / 1000 } else { ms })
 }
 
 /// A numeric date (seconds) in milliseconds, rounded down.

@@ -15,7 +15,7 @@ const SOURCES: &[&str] = &[
 
 /// Each section of the header, and the name that it starts with.
 const SECTIONS: &[(&str, &str)] = &[
-    ("#define GC_AUTH_VERSION_NUMBER ", "Version of this header"),
+    ("#define GC_AUTH_VERSION_MAJOR ", "Version of this header"),
     ("struct gc_auth;", "Types"),
     ("#define GC_AUTH_OK ", "Statuses"),
     ("gc_auth_status_t gc_auth_new(", "Life of a session"),
@@ -24,6 +24,9 @@ const SECTIONS: &[(&str, &str)] = &[
     ("const char *gc_auth_last_error_message(", "Errors"),
     ("const char *gc_auth_version_string(", "Versions"),
 ];
+
+/// No line of the header is longer.
+const COLUMNS: usize = 100;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let out_dir = PathBuf::from(std::env::var("OUT_DIR")?);
@@ -67,12 +70,52 @@ fn header() -> Result<String, Box<dyn Error>> {
     }
     let mut bytes = Vec::new();
     builder.generate()?.write(&mut bytes);
-    let mut text = String::from_utf8(bytes)?;
+    let mut text = String::from_utf8(bytes)?
+        .replace("\ngc_auth_status_t gc_auth_", "\nGC_AUTH_NODISCARD\ngc_auth_status_t gc_auth_");
     for (first, title) in SECTIONS {
         let at = text.find(first).ok_or_else(|| format!("the header has no {first}"))?;
         let comment = text[..at].rfind("/**").ok_or_else(|| format!("{first} has no documentation"))?;
         let banner = format!("/* {:=<76} */\n/* {title:<76} */\n/* {:=<76} */\n\n", "", "");
         text.insert_str(comment, &banner);
     }
-    Ok(text)
+    Ok(reflow(&text))
+}
+
+/// The text with its comments broken at `COLUMNS`: what goes over is put before the next line of the paragraph.
+fn reflow(text: &str) -> String {
+    let mut lines = Vec::new();
+    // The rest of a line that was too long, and how far the lines of its paragraph are indented.
+    let mut rest: Option<(usize, String)> = None;
+    for line in text.lines() {
+        let content = line.strip_prefix(" * ").unwrap_or_default();
+        let indent = content.len() - content.trim_start().len();
+        let is_item = content.trim_start().starts_with("- ");
+        let mut current = line.to_owned();
+        if let Some((rest_indent, words)) = rest.take() {
+            if !content.is_empty() && !is_item && indent == rest_indent {
+                current = format!(" * {:indent$}{words} {}", "", content.trim_start());
+            } else {
+                lines.push(format!(" * {:rest_indent$}{words}", ""));
+            }
+        }
+        let may_break = current.starts_with(" * ") && indent < 4;
+        let hanging = if is_item { indent + 2 } else { indent };
+        while let Some(space) = may_break.then(|| last_space(&current)).flatten() {
+            let words = current.split_off(space);
+            lines.push(current);
+            rest = Some((hanging, words.trim_start().to_owned()));
+            current = format!(" * {:hanging$}{}", "", words.trim_start());
+        }
+        if rest.is_none() {
+            lines.push(current);
+        }
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+/// Where to break a line that is longer than `COLUMNS`.
+fn last_space(line: &str) -> Option<usize> {
+    let (end, _) = line.char_indices().nth(COLUMNS)?;
+    line[..=end].rfind(' ').filter(|at| !line[..*at].trim_matches([' ', '*']).is_empty())
 }

@@ -449,7 +449,7 @@ public:
     gc_auth_t *release() noexcept
     {
         if (handle_.get_deleter().log)
-            gc_auth_set_log(get(), nullptr, nullptr, 0);
+            static_cast<void>(gc_auth_set_log(get(), nullptr, nullptr, 0));
         return handle_.release();
     }
 

@@ -71,8 +71,9 @@ static gc_auth_status_t authorised_get(gc_auth_t *auth, const char *url, struct 
         return status;
     get_once(url, bearer, answer);
     if (answer->http_status == 401) {
-        gc_auth_report_rejected(auth, bearer);
-        status = gc_auth_bearer(auth, bearer, sizeof bearer, NULL, NULL);
+        status = gc_auth_report_rejected(auth, bearer);
+        if (status == GC_AUTH_OK)
+            status = gc_auth_bearer(auth, bearer, sizeof bearer, NULL, NULL);
         if (status != GC_AUTH_OK)
             return status;
         answer->repeated = 1;

@@ -5,8 +5,17 @@ use std::ffi::c_char;
 use super::last_error;
 use crate::status::{gc_auth_status_t, status_name};
 
+/// The first number of this header's version.
+pub const GC_AUTH_VERSION_MAJOR: u32 = 0;
+/// The second number of this header's version.
+pub const GC_AUTH_VERSION_MINOR: u32 = 1;
+/// The third number of this header's version.
+pub const GC_AUTH_VERSION_PATCH: u32 = 0;
 /// The version of this header: major * 10000 + minor * 100 + patch. gc_auth_version_number() tells the library's.
 pub const GC_AUTH_VERSION_NUMBER: u32 = 100;
+const _: () = assert!(
+    GC_AUTH_VERSION_NUMBER == GC_AUTH_VERSION_MAJOR * 10_000 + GC_AUTH_VERSION_MINOR * 100 + GC_AUTH_VERSION_PATCH
+);
 
 /// What went wrong in this thread's last call: one short line that says what failed, at which host and path, the HTTP
 /// status, the server's own words, and what to do next. Never a password, a token or a key. Empty after a success, never
@@ -75,6 +84,7 @@ mod tests {
     #[test]
     fn the_number_is_the_version() {
         let parts: Vec<u32> = env!("CARGO_PKG_VERSION").split('.').map(|part| part.parse().unwrap()).collect();
+        assert_eq!([GC_AUTH_VERSION_MAJOR, GC_AUTH_VERSION_MINOR, GC_AUTH_VERSION_PATCH], parts[..]);
         assert_eq!(GC_AUTH_VERSION_NUMBER, parts[0] * 10_000 + parts[1] * 100 + parts[2]);
         assert_eq!(VERSION.to_str().unwrap(), env!("CARGO_PKG_VERSION"));
     }

@@ -40,5 +40,29 @@ done
 for standard in c++11 c++14 c++17 c++20; do
     for compiler in g++ clang++; do compile "$compiler" "$standard" cpp; done
 done
+
+# A status that is ignored is warned of, unless the program says that it does not want to hear of it.
+cat >"$work/ignores.c" <<'END'
+#include "gcauth.h"
+void ignores(gc_auth_t *auth);
+void ignores(gc_auth_t *auth)
+{
+    gc_auth_logout(auth);
+}
+END
+cp "$work/ignores.c" "$work/ignores.cpp"
+for compiler in 'cc -std=c99' 'c++ -std=c++11' 'c++ -std=c++17'; do
+    case $compiler in c++*) file=ignores.cpp ;; *) file=ignores.c ;; esac
+    if $compiler -Werror -c -o /dev/null -Iinclude "$work/$file" 2>"$work/log" || ! grep -q unused-result "$work/log"; then
+        echo "$compiler does not warn of a status that is ignored" >&2
+        exit 1
+    fi
+    $compiler -Werror -DGC_AUTH_NODISCARD= -c -o /dev/null -Iinclude "$work/$file"
+done
+
+if long=$(awk 'length($0) > 100 { print FILENAME ":" FNR ": longer than 100 columns"; bad = 1 } END { exit !bad }' include/gcauth.h); then
+    echo "$long" >&2
+    exit 1
+fi
 [ "$count" -gt 0 ] || { echo "neither gcc nor clang is here" >&2; exit 1; }
 echo "the header compiles: $count times"

@@ -260,12 +260,12 @@ static void *busy(void *argument)
     gc_auth_t *auth = argument;
     char buf[8192];
     while (!__atomic_load_n(&stop, __ATOMIC_SEQ_CST)) {
-        gc_auth_bearer(auth, buf, sizeof buf, NULL, NULL);
-        gc_auth_decoded_token(auth, buf, sizeof buf, NULL);
-        gc_auth_token(auth, buf, sizeof buf, NULL);
-        gc_auth_report_rejected(auth, buf);
-        gc_auth_bearer(auth, buf, sizeof buf, NULL, NULL);
-        gc_auth_refresh(auth, "genomes");
+        ANY_STATUS(gc_auth_bearer(auth, buf, sizeof buf, NULL, NULL));
+        ANY_STATUS(gc_auth_decoded_token(auth, buf, sizeof buf, NULL));
+        ANY_STATUS(gc_auth_token(auth, buf, sizeof buf, NULL));
+        ANY_STATUS(gc_auth_report_rejected(auth, buf));
+        ANY_STATUS(gc_auth_bearer(auth, buf, sizeof buf, NULL, NULL));
+        ANY_STATUS(gc_auth_refresh(auth, "genomes"));
     }
     return NULL;
 }

@@ -227,7 +227,7 @@ static void work_storm(struct worker *worker)
         } else if (worker->number % 4 == 1) {
             CHECK_OK(gc_auth_refresh(worker->crew->auth, NULL));
         } else {
-            gc_auth_report_rejected(worker->crew->auth, "not-the-current-one");
+            CHECK_OK(gc_auth_report_rejected(worker->crew->auth, "not-the-current-one"));
             worker->status = gc_auth_bearer(worker->crew->auth, worker->text, sizeof worker->text, NULL, NULL);
             CHECK_INT(worker->status, GC_AUTH_OK);
         }

@@ -35,7 +35,7 @@ static void work_everything(struct worker *worker)
             log_in(auth);
             break;
         case 1:
-            gc_auth_refresh(auth, rand_r(&seed) % 2 ? "genomes" : NULL);
+            ANY_STATUS(gc_auth_refresh(auth, rand_r(&seed) % 2 ? "genomes" : NULL));
             break;
         case 2:
             if (gc_auth_bearer(auth, buf, sizeof buf, NULL, NULL) == GC_AUTH_OK) {
@@ -46,19 +46,19 @@ static void work_everything(struct worker *worker)
             if (gc_auth_to_json(auth, own, sizeof own, NULL) == GC_AUTH_OK) {
                 CHECK_OK(gc_auth_from_json(config_for(&sandbox, auth == auths[1] ? sandbox.https : sandbox.http, ""), own,
                                            &mine));
-                gc_auth_token(mine, buf, sizeof buf, NULL);
+                ANY_STATUS(gc_auth_token(mine, buf, sizeof buf, NULL));
                 gc_auth_free(mine);
             }
             break;
         case 4:
-            gc_auth_decoded_token(auth, buf, sizeof buf, NULL);
-            gc_auth_project_id(auth, &number);
+            ANY_STATUS(gc_auth_decoded_token(auth, buf, sizeof buf, NULL));
+            ANY_STATUS(gc_auth_project_id(auth, &number));
             break;
         case 5:
-            gc_auth_session_info(auth, buf, sizeof buf, &size);
+            ANY_STATUS(gc_auth_session_info(auth, buf, sizeof buf, &size));
             break;
         case 6:
-            gc_auth_login(auth, USER, "wrong", ORGANIZATION, NULL);
+            ANY_STATUS(gc_auth_login(auth, USER, "wrong", ORGANIZATION, NULL));
             CHECK(gc_auth_last_error_status() != GC_AUTH_OK && *gc_auth_last_error_message());
             break;
         default:

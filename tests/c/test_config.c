@@ -36,7 +36,7 @@ static void not_json(void)
 {
     static const char *const texts[] = { " ", "{", "}", "{]", "nonsense", "{\"env\"}", "{\"env\":}", "{'env':'prod'}",
         "{\"env\":\"prod\",}", "{} {}", "{}x", "[]", "null", "true", "1", "\"prod\"", "{\"retries\":01}",
-        "{\"env\":\"\\ud800\"}", "\xef\xbb\xbf{}", "// comment\n{}", "{\"env\":\"a\nb\"}", "{\"retries\":1e999}",
+        "{\"env\":\"\\ud800\"}", "\xef\xbb\xbf\xef\xbb\xbf{}", "// comment\n{}", "{\"env\":\"a\nb\"}", "{\"retries\":1e999}",
         "{\"retries\":NaN}", "{\"x\":[[[[[[[[" };
     static char deep[300000];
     size_t i;
@@ -52,6 +52,7 @@ static void not_json(void)
     REFUSED("{\"retries\":1,\"env\":\"prod\",\"retries\":2}", "duplicate member");
     REFUSED("{\"environments\":{\"x\":{\"host\":\"https://a\"},\"x\":{\"host\":\"https://b\"}}}", "duplicate member");
     TAKEN("{}");
+    TAKEN("\xef\xbb\xbf{}");
     TAKEN(" \t\r\n{ } \n");
 }
 

@@ -445,17 +445,21 @@ gc_auth_status_t gc_auth_report_rejected(gc_auth_t *auth,
 
 /**
  * Forgets the session: both tokens, the project, and what is in the store, for all who share it.
- * The server is not told. The handle stays good for another gc_auth_login(). A renewal that is
- * under way in another thread does not bring the session back. Other processes notice when they
- * next look into the store, at the beginning of their token's renewal window; until then they hand
- * out the token they have.
+ * Where the config names a `logout.path`, the server is told then, with both tokens: one try within
+ * `timeout_ms`, more where nothing arrived, and whether it succeeds shows in the log only. Without
+ * a path the server is not told, and the refresh token stays good there until it expires.
+ *
+ * The handle stays good for another gc_auth_login(). A renewal that is under way in another thread
+ * does not bring the session back. Other processes notice when they next look into the store, at
+ * the beginning of their token's renewal window; until then they hand out the token they have.
  *
  * - `auth`: the handle. Not NULL.
  *
  * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_STORE` (then the session is as
  * before, or ended, with tokens left on the disk: the message says which).
  *
- * Threads: any. Since 0.1.0.
+ * Threads: any. Fork: with the in-memory store a child forgets its own copy only, and does not
+ * tell the server. Since 0.1.0.
  */
 GC_AUTH_NODISCARD
 gc_auth_status_t gc_auth_logout(gc_auth_t *auth);

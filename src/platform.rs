@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::clock::Clock;
-use crate::config::{Config, LoginWire, RefreshWire, ResponseWire};
+use crate::config::{Config, LoginWire, LogoutWire, RefreshWire, ResponseWire};
 use crate::drift::Heard;
 use crate::error::{Error, Result, Status};
 use crate::log::{Journal, LogLevel};
@@ -34,6 +34,7 @@ pub(crate) struct Platform {
     login_at: Endpoint,
     refresh: RefreshWire,
     refresh_at: Endpoint,
+    logout: Option<(LogoutWire, Endpoint)>,
     response: ResponseWire,
     retries: u32,
 }
@@ -111,6 +112,10 @@ impl Platform {
             login_at: at("login.path", &config.login.path)?,
             refresh: config.refresh.clone(),
             refresh_at: at("refresh.path", &config.refresh.path)?,
+            logout: match &config.logout {
+                Some(wire) => Some((wire.clone(), at("logout.path", &wire.path)?)),
+                None => None,
+            },
             response: config.response.clone(),
             retries: config.retries,
         })
@@ -172,6 +177,26 @@ impl Platform {
             .read_tokens(&place, &answer, Some(refresh_token), scope, &secrets)
             .map_err(|error| RefreshFailure { error, fate: Fate::Unknown, is_about_token: false })?;
         Ok(self.received(tokens, asked_ms, &answer))
+    }
+
+    /// Whether the server wants to be told of a logout.
+    pub(crate) fn takes_logout(&self) -> bool {
+        self.logout.is_some()
+    }
+
+    /// Tells the server that the session of `tokens` is over, where it wants to know.
+    pub(crate) fn logout(&self, tokens: &Tokens, deadline: Instant, journal: &Journal) -> Result<()> {
+        let Some((wire, endpoint)) = &self.logout else {
+            return Ok(());
+        };
+        let mut fields = Vec::new();
+        fields.extend(tokens.token().map(|token| (wire.token.as_str(), Member::Text(token))));
+        fields.extend(tokens.refresh_token().map(|token| (wire.refresh_token.as_str(), Member::Text(token))));
+        let refused = Some("the refresh token may still be good at the server");
+        let place = Place { what: "logout", endpoint, refused, journal };
+        let body = write_object(&fields)?;
+        let sent = self.send(&place, Some(&body), None, Resend::Lost, &tokens.secrets(), deadline);
+        sent.map(drop).map_err(|failure| failure.error)
     }
 
     /// What a process is told that need not ask, as another has heard it already.

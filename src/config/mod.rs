@@ -70,6 +70,7 @@ pub struct Config {
     pub(crate) environments: BTreeMap<String, Endpoint>,
     pub(crate) login: LoginWire,
     pub(crate) refresh: RefreshWire,
+    pub(crate) logout: Option<LogoutWire>,
     pub(crate) response: ResponseWire,
     pub(crate) project_id_claims: Vec<String>,
     pub(crate) renew_before: Duration,
@@ -107,6 +108,14 @@ pub(crate) struct RefreshWire {
     pub(crate) token: String,
     pub(crate) refresh_token: String,
     pub(crate) project_id: String,
+}
+
+/// The logout request on the wire.
+#[derive(Clone, Debug)]
+pub(crate) struct LogoutWire {
+    pub(crate) path: String,
+    pub(crate) token: String,
+    pub(crate) refresh_token: String,
 }
 
 /// Where the parts stand in an answer: dotted paths.
@@ -159,6 +168,7 @@ impl Config {
             environments: environments(&top)?,
             login: login(&top)?,
             refresh: refresh(&top)?,
+            logout: logout(&top)?,
             response: response(&top)?,
             project_id_claims: project_id_claims(&top)?,
             renew_before: Duration::from_secs(top.number("renew_before_s", 900, 0)?),
@@ -265,6 +275,24 @@ fn refresh(top: &Section) -> Result<RefreshWire> {
     };
     fields.distinct(&[&wire.token, &wire.refresh_token, &wire.project_id])?;
     Ok(wire)
+}
+
+fn logout(top: &Section) -> Result<Option<LogoutWire>> {
+    let logout = top.section("logout")?;
+    logout.check_keys()?;
+    let fields = logout.section("fields")?;
+    fields.check_keys()?;
+    let wire = LogoutWire {
+        path: logout.path("path", "")?,
+        token: fields.text("token", "token")?,
+        refresh_token: fields.text("refresh_token", "refreshToken")?,
+    };
+    fields.distinct(&[&wire.token, &wire.refresh_token])?;
+    match wire.path.is_empty() {
+        false => Ok(Some(wire)),
+        true if logout.get("fields").is_some() => Err(logout.wrong("path", "is missing")),
+        true => Ok(None),
+    }
 }
 
 fn response(top: &Section) -> Result<ResponseWire> {

@@ -168,17 +168,22 @@ pub unsafe extern "C" fn gc_auth_report_rejected(auth: *mut gc_auth_t, bearer: *
     guard(|| unsafe { session(auth)?.report_rejected(required("bearer", bearer)?) })
 }
 
-/// Forgets the session: both tokens, the project, and what is in the store, for all who share it. The server is not
-/// told. The handle stays good for another gc_auth_login(). A renewal that is under way in another thread does not
-/// bring the session back. Other processes notice when they next look into the store, at the beginning of their token's
-/// renewal window; until then they hand out the token they have.
+/// Forgets the session: both tokens, the project, and what is in the store, for all who share it.
+/// Where the config names a `logout.path`, the server is told then, with both tokens: one try within
+/// `timeout_ms`, more where nothing arrived, and whether it succeeds shows in the log only. Without
+/// a path the server is not told, and the refresh token stays good there until it expires.
+///
+/// The handle stays good for another gc_auth_login(). A renewal that is under way in another thread
+/// does not bring the session back. Other processes notice when they next look into the store, at
+/// the beginning of their token's renewal window; until then they hand out the token they have.
 ///
 /// - `auth`: the handle. Not NULL.
 ///
 /// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_STORE` (then the session is as before, or ended,
 /// with tokens left on the disk: the message says which).
 ///
-/// Threads: any. Since 0.1.0.
+/// Threads: any. Fork: with the in-memory store a child forgets its own copy only, and does not
+/// tell the server. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_auth_logout(auth: *mut gc_auth_t) -> gc_auth_status_t {
     // SAFETY: the handle is as the header asks for.

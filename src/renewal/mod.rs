@@ -29,6 +29,8 @@ const SHORTEST: Duration = Duration::from_secs(3);
 const LOCK_MARGIN: Duration = Duration::from_secs(5);
 /// How long we wait for somebody else to bring back a store that has come back empty.
 const EMPTY_STORE_PAUSE: Duration = Duration::from_secs(2);
+/// How often a logout looks again because somebody renews at the same time.
+const LAST_LOOKS: usize = 3;
 /// How long to wait for what may come any moment.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
@@ -205,10 +207,26 @@ impl Renewal<'_> {
         }
     }
 
-    /// The record of a new session, or of none. Whatever was there is replaced.
-    pub(crate) fn begin(&self, session: u64, tokens: Tokens) -> Result<Arc<Record>> {
-        match self.store.commit(Expected::Anything, self.record(session, tokens, Origin::Login), self.deadline)? {
-            Commit::Done(record) | Commit::Outdated(record) => Ok(record),
+    /// The record of no session in the place of whatever was there, and what was there last, if the server wants to be
+    /// told of its end.
+    pub(crate) fn end_session(&self, session: u64) -> Result<(Arc<Record>, Option<Arc<Record>>)> {
+        let tombstone = self.record(session, Tokens::none(), Origin::Login);
+        let mut last = match self.platform.takes_logout() {
+            // The session can be ended without it.
+            true => self.store.load(self.deadline).ok().flatten(),
+            false => None,
+        };
+        // Somebody may renew meanwhile: then the newer tokens are the ones that have to end.
+        for _ in 0..LAST_LOOKS {
+            let Some(seen) = &last else { break };
+            match self.store.commit(Expected::Record(seen.version), tombstone.clone(), self.deadline) {
+                Ok(Commit::Done(tombstone)) => return Ok((tombstone, last)),
+                Ok(Commit::Outdated(newer)) => last = Some(newer),
+                Err(_) => break,
+            }
+        }
+        match self.store.commit(Expected::Anything, tombstone, self.deadline)? {
+            Commit::Done(tombstone) | Commit::Outdated(tombstone) => Ok((tombstone, last)),
         }
     }
 

@@ -20,6 +20,7 @@ use crate::config::{Config, StoreChoice};
 use crate::drift::Drift;
 use crate::error::{Error, Result, Status};
 use crate::export::Exported;
+use crate::fork::ProcessMark;
 use crate::gate::{Admission, ProcessGate};
 use crate::grant::Grant;
 use crate::key_source::KeySource;
@@ -330,14 +331,33 @@ impl Session {
         }
     }
 
-    /// Forgets the session, for all who share it.
+    /// Forgets the session, for all who share it, and then tells the server, where the config says how. Whether the
+    /// server has heard makes no difference to the outcome.
     pub fn logout(&self) -> Result<()> {
         let journal = self.log.journal();
-        let tombstone = self.renewal(self.deadline(), false, &journal).begin(random::number(), Tokens::none())?;
+        let deadline = self.deadline();
+        let held = self.current.load_full();
+        let (tombstone, last) = self.renewal(deadline, false, &journal).end_session(random::number())?;
         journal.tell(LogLevel::Information, || "logged out".to_owned());
         self.unsaved.store(None);
         self.install(tombstone, &self.current.load_full());
         self.is_read.store(true, Ordering::Release);
+        // What the store could not take, or has lost, is here only.
+        let is_newer = |last: &Arc<Record>| {
+            let (ours, theirs) = (held.record.version, last.version);
+            ours.session == theirs.session && ours.generation > theirs.generation
+        };
+        let last = last.filter(|last| !is_newer(last)).unwrap_or_else(|| held.record.clone());
+        // A child must not end its parent's session.
+        let is_ours = self.store.is_shared() || held.process == ProcessMark::current();
+        if is_ours
+            && !last.tokens.is_none()
+            && let Err(error) = self.platform.logout(&last.tokens, deadline, &journal)
+        {
+            journal.tell(LogLevel::Warning, || {
+                format!("the session is ended here, but the server does not know: {}", error.message())
+            });
+        }
         Ok(())
     }
 

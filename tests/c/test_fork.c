@@ -302,6 +302,25 @@ static void any_moment(void)
     gc_auth_free(auth);
 }
 
+/* A child that logs out forgets its copy of the session; the server is the parent's to tell. */
+static void logs_out(gc_auth_t *auth)
+{
+    CHECK_OK(gc_auth_logout(auth));
+    CHECK_STATUS(bearer(auth), GC_AUTH_ERR_NO_TOKEN);
+    gc_auth_free(auth);
+}
+
+static void child_logs_out(void)
+{
+    gc_auth_t *auth = sandbox_session(&sandbox, "\"logout\":{\"path\":\"auth/logout\"}");
+    await(child(logs_out, auth));
+    CHECK_INT(sandbox_counter(&sandbox, "logouts"), 0);
+    CHECK_OK(gc_auth_refresh(auth, NULL));
+    CHECK_OK(gc_auth_logout(auth));
+    CHECK_INT(sandbox_counter(&sandbox, "logouts"), 1);
+    gc_auth_free(auth);
+}
+
 int main(void)
 {
     static const char *const options[] = { "--alg", "EdDSA", NULL };
@@ -311,6 +330,7 @@ int main(void)
     CHECK_INT(sandbox_counter(&sandbox, "reuses"), 0);
     any_moment();
     quiet_parent();
+    child_logs_out();
     sandbox_stop(&sandbox);
     return check_end();
 }

@@ -9,7 +9,7 @@ use crate::server::Shared;
 
 /// Processes a request, and counts what comes of it. Tokens are made as the effects want them.
 pub(crate) fn process(shared: &Shared, target: Target, head: &Head, body: &[u8], effects: &[Effect]) -> Response {
-    let method = if matches!(target, Target::Login | Target::Refresh) { "POST" } else { "GET" };
+    let method = if matches!(target, Target::Login | Target::Refresh | Target::Logout) { "POST" } else { "GET" };
     if target == Target::Any {
         return Response::error(404, "no such path");
     }
@@ -58,6 +58,13 @@ pub(crate) fn process(shared: &Shared, target: Target, head: &Head, body: &[u8],
                 });
                 Response::error(refusal.code, &refusal.message)
             }
+        },
+        Target::Logout => match platform.logout(body, &keys) {
+            Ok(()) => {
+                shared.records.count(|counters| counters.logouts += 1);
+                Response::new(204, "", Vec::new())
+            }
+            Err(refusal) => Response::error(refusal.code, &refusal.message),
         },
         Target::Jwks => {
             let response = Response::json(200, &keys.jwks());

@@ -14,6 +14,8 @@ pub enum Target {
     Login,
     /// `POST auth/refresh-token`
     Refresh,
+    /// `POST auth/logout`
+    Logout,
     /// `GET me`
     Resource,
     /// `GET .well-known/jwks.json`

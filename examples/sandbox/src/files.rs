@@ -15,23 +15,27 @@ struct Config<'a> {
     env: &'a str,
     environments: Value,
     ca_file: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logout: Option<Value>,
 }
 
 /// A directory of ours; removed when dropped if nobody asked for it by name.
 pub(crate) struct Dir {
     path: PathBuf,
     temporary: bool,
+    /// Whether config files name the path for logouts.
+    names_logout: bool,
 }
 
 impl Dir {
-    pub(crate) fn open(wanted: Option<&Path>) -> io::Result<Self> {
+    pub(crate) fn open(wanted: Option<&Path>, names_logout: bool) -> io::Result<Self> {
         if let Some(path) = wanted {
             fs::create_dir_all(path)?;
-            return Ok(Dir { path: std::path::absolute(path)?, temporary: false });
+            return Ok(Dir { path: std::path::absolute(path)?, temporary: false, names_logout });
         }
         let path = std::path::absolute(std::env::temp_dir())?.join(format!("gcauth-sandbox-{}", random_text(9)));
         DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Dir { path, temporary: true })
+        Ok(Dir { path, temporary: true, names_logout })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -65,7 +69,8 @@ impl Dir {
             .to_str()
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the directory's name is not UTF-8"))?;
         let environments = json!({ "sandbox": { "host": base_url } });
-        let config = serde_json::to_string_pretty(&Config { env: "sandbox", environments, ca_file })?;
+        let logout = self.names_logout.then(|| json!({ "path": "auth/logout" }));
+        let config = serde_json::to_string_pretty(&Config { env: "sandbox", environments, ca_file, logout })?;
         self.write_public(name, &(config + "\n"))
     }
 }

@@ -56,6 +56,10 @@ struct Arguments {
     #[arg(long)]
     record_bodies: bool,
 
+    /// Name the path for logouts in the config files
+    #[arg(long)]
+    logout: bool,
+
     /// Write a line per request to standard error
     #[arg(long)]
     log: bool,
@@ -110,6 +114,7 @@ fn run(arguments: Arguments) -> io::Result<()> {
         users,
         bad_tls: arguments.bad_tls.clone(),
         record_bodies: arguments.record_bodies,
+        logout: arguments.logout,
         log: arguments.log,
         ..Options::default()
     })?;

@@ -152,6 +152,8 @@ pub struct Options {
     pub record_bodies: bool,
     /// How many requests are kept for [`Sandbox::requests`](crate::Sandbox::requests).
     pub record_limit: usize,
+    /// Names the path for logouts in the config files.
+    pub logout: bool,
     /// Writes a line per request to standard error: listener, method, path, status, fault. Never a secret.
     pub log: bool,
 }
@@ -170,6 +172,7 @@ impl Default for Options {
             bad_tls: Vec::new(),
             record_bodies: false,
             record_limit: 1000,
+            logout: false,
             log: false,
         }
     }

@@ -166,6 +166,22 @@ impl Platform {
         Ok((answer, Granted::Fresh))
     }
 
+    /// Ends the session of the refresh token, spent or not, or else of the access token.
+    pub(crate) fn logout(&mut self, body: &[u8], keys: &KeyRing) -> Result<(), Refusal> {
+        let body = object(body)?;
+        let unknown = || Refusal::new(401, "unknown token");
+        let id = match (optional(&body, "refreshToken")?, optional(&body, "token")?) {
+            (Some(refresh_token), _) => self.refresh_tokens.get(refresh_token).ok_or_else(unknown)?.session.clone(),
+            (None, Some(token)) => {
+                let claims = keys.verify(token).ok_or_else(unknown)?;
+                claims.get("sid").and_then(Value::as_str).ok_or_else(unknown)?.to_owned()
+            }
+            (None, None) => return Err(Refusal::new(400, "refreshToken and token are missing")),
+        };
+        self.sessions.get_mut(&id).ok_or_else(unknown)?.ended = true;
+        Ok(())
+    }
+
     /// Who the bearer of a token is.
     pub(crate) fn resource(&self, token: &str, keys: &KeyRing, now: f64) -> Result<Value, &'static str> {
         let claims = keys.verify(token).ok_or("not a token of this server, or of a key that is gone")?;

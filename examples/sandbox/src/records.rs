@@ -17,6 +17,8 @@ pub struct RequestCounters {
     pub login: u64,
     /// `auth/refresh-token`
     pub refresh: u64,
+    /// `auth/logout`
+    pub logout: u64,
     /// `me`
     pub resource: u64,
     /// `.well-known/jwks.json`
@@ -40,6 +42,8 @@ pub struct Counters {
     pub logins_refused: u64,
     /// Refreshes that were refused; reuses as well.
     pub refreshes_refused: u64,
+    /// Logouts that ended a session.
+    pub logouts: u64,
     /// Requests for the resource that were granted.
     pub resource_ok: u64,
     /// Requests for the resource that were refused.
@@ -128,6 +132,7 @@ impl Records {
         match target {
             Target::Login => requests.login += 1,
             Target::Refresh => requests.refresh += 1,
+            Target::Logout => requests.logout += 1,
             Target::Resource => requests.resource += 1,
             Target::Jwks => requests.jwks += 1,
             Target::Any | Target::Connection => requests.other += 1,

@@ -72,7 +72,7 @@ struct Request {
 }
 
 fn target(path: &str) -> Target {
-    [Target::Login, Target::Refresh, Target::Resource, Target::Jwks]
+    [Target::Login, Target::Refresh, Target::Logout, Target::Resource, Target::Jwks]
         .into_iter()
         .find(|target| path.strip_prefix(BASE) == Some(self::path(*target)))
         .unwrap_or(Target::Any)
@@ -82,6 +82,7 @@ fn path(target: Target) -> &'static str {
     match target {
         Target::Login => "/frontdesk/login",
         Target::Refresh => "/auth/refresh-token",
+        Target::Logout => "/auth/logout",
         Target::Resource => "/me",
         Target::Jwks => "/.well-known/jwks.json",
         Target::Any | Target::Connection => "",

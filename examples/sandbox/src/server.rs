@@ -209,7 +209,7 @@ impl Sandbox {
     ///
     /// When a port is taken, or the directory can't be written.
     pub fn start(options: Options) -> io::Result<Sandbox> {
-        let dir = Dir::open(options.dir.as_deref())?;
+        let dir = Dir::open(options.dir.as_deref(), options.logout)?;
         let certificates = Certificates::new()?;
         let keys = KeyRing::new(options.algorithm)?;
         dir.write_public("ca.pem", &certificates.ca_pem())?;

@@ -13,10 +13,15 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
+    /// Without a capacity.
+    pub(crate) fn empty() -> Self {
+        Pages { map: None, len: 0 }
+    }
+
     /// An empty buffer. None: there is not as much memory.
     pub(crate) fn with_capacity(capacity: usize) -> Option<Self> {
         if capacity == 0 {
-            return Some(Pages { map: None, len: 0 });
+            return Some(Self::empty());
         }
         let map = MmapMut::map_anon(capacity).ok()?;
         // A kernel that does not know this still keeps the secret as well as any other memory.

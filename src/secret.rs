@@ -62,6 +62,11 @@ impl SecretBytes {
         Pages::with_capacity(capacity).map(SecretBytes).ok_or_else(out_of_memory)
     }
 
+    /// Nothing, without memory of its own.
+    pub(crate) fn empty() -> Self {
+        SecretBytes(Pages::empty())
+    }
+
     /// Appends `more`.
     pub fn push(&mut self, more: &[u8]) -> Result<()> {
         if !self.0.push(more) {

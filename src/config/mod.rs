@@ -9,11 +9,12 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result, Status};
+use crate::ffi::host;
 use crate::redact::clean;
 use crate::store::LockChoice;
 #[cfg(feature = "redis")]
 use crate::store::RedisUrl;
-use crate::transport::{Endpoint, ProxySetting, Settings, Trust};
+use crate::transport::{Endpoint, NamedFile, ProxySetting, Settings, Trust};
 use crate::user_session::UserSession;
 
 mod reading;
@@ -35,7 +36,7 @@ pub struct Surroundings {
     pub config_file: Option<PathBuf>,
     /// `SSL_CERT_FILE`: trust roots in place of the system's.
     pub ssl_cert_file: Option<PathBuf>,
-    /// `SSL_CERT_DIR`: likewise, a directory.
+    /// `SSL_CERT_DIR`: likewise, directories with a colon between them.
     pub ssl_cert_dir: Option<PathBuf>,
     /// `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`.
     pub(crate) proxy: ProxySetting,
@@ -44,8 +45,12 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
-    /// Reads the environment variables.
+    /// Reads the environment variables. A program that has more rights than its caller (setuid, setgid, file
+    /// capabilities) reads none: they are the caller's, who may not decide where its passwords go.
     pub fn from_env() -> Self {
+        if host::is_secure() {
+            return Self::default();
+        }
         let path = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
         Surroundings {
             config_file: path("GCAUTH_CONFIG"),
@@ -78,6 +83,9 @@ pub struct Config {
     pub(crate) timeout: Duration,
     pub(crate) retries: u32,
     pub(crate) connection: Settings,
+    /// Whom a Redis has to convince that it is the one.
+    #[cfg(feature = "redis")]
+    pub(crate) redis_trust: Trust,
     pub(crate) public_key: Option<String>,
     pub(crate) jwks_url: Option<Endpoint>,
     pub(crate) store: StoreChoice,
@@ -163,6 +171,7 @@ impl Config {
         let top = Section::top(value)?;
         top.check_keys()?;
         let timeout = top.millis("timeout_ms", 30_000)?;
+        let connection = connection(&top, surroundings, timeout)?;
         Ok(Config {
             env: top.text("env", "prod")?,
             environments: environments(&top)?,
@@ -175,7 +184,9 @@ impl Config {
             clock_leeway: Duration::from_secs(top.number("clock_leeway_s", 30, 0)?),
             timeout,
             retries: u32::try_from(top.number("retries", 3, 0)?).unwrap_or(u32::MAX),
-            connection: connection(&top, surroundings, timeout)?,
+            #[cfg(feature = "redis")]
+            redis_trust: connection.trust.with_ca(named_file(&top, "redis_ca_file")?),
+            connection,
             public_key: top.optional_text("public_key")?.map(str::to_owned),
             jwks_url: match top.optional_text("jwks_url")? {
                 Some(url) => Some(Endpoint::parse(url).map_err(|why| top.wrong("jwks_url", why))?),
@@ -336,18 +347,22 @@ fn connection(top: &Section, surroundings: &Surroundings, timeout: Duration) -> 
 }
 
 fn trust(top: &Section, surroundings: &Surroundings) -> Result<Trust> {
-    let path = |key| Ok::<_, Error>(top.optional_text(key)?.map(PathBuf::from));
     let trust = Trust {
-        ca_file: path("ca_file")?,
-        client_cert_file: path("client_cert_file")?,
-        client_key_file: path("client_key_file")?,
+        ca_file: named_file(top, "ca_file")?,
+        ca_extra_file: named_file(top, "ca_extra_file")?,
+        client_cert_file: named_file(top, "client_cert_file")?,
+        client_key_file: named_file(top, "client_key_file")?,
         ssl_cert_file: surroundings.ssl_cert_file.clone(),
-        ssl_cert_dir: surroundings.ssl_cert_dir.clone(),
+        ssl_cert_dirs: surroundings.ssl_cert_dir.iter().flat_map(std::env::split_paths).collect(),
     };
     if trust.client_cert_file.is_some() != trust.client_key_file.is_some() {
         return Err(top.wrong("client_cert_file", "and \"client_key_file\" go together"));
     }
     Ok(trust)
+}
+
+fn named_file(top: &Section, key: &'static str) -> Result<Option<NamedFile>> {
+    Ok(top.optional_text(key)?.map(|path| NamedFile { key, path: PathBuf::from(path) }))
 }
 
 fn user_agent(top: &Section) -> Result<String> {

@@ -6,6 +6,7 @@ mod arguments;
 mod errors;
 mod guard;
 mod handle;
+pub(crate) mod host;
 mod knowledge;
 mod last_error;
 mod life;

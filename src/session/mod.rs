@@ -198,12 +198,9 @@ impl Session {
             StoreChoice::File(path, lock) => Arc::new(FileStore::new(path.clone(), *lock, codec)),
             StoreChoice::User(path, lock) => Arc::new(FileStore::of_user(path.clone(), *lock, codec)),
             #[cfg(feature = "redis")]
-            StoreChoice::Redis(url) => Arc::new(RedisStore::new(
-                url.clone(),
-                &config.connection.trust,
-                codec,
-                config.connection.connect_timeout,
-            )),
+            StoreChoice::Redis(url) => {
+                Arc::new(RedisStore::new(url.clone(), &config.redis_trust, codec, config.connection.connect_timeout))
+            }
         };
         let (env, host) = (env.to_owned(), host.as_str().to_owned());
         Ok(Self::assemble(config, env, host, platform, store, record, clock))

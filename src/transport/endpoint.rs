@@ -3,8 +3,8 @@
 
 use std::net::IpAddr;
 
-use ureq::http::Uri;
-use ureq::http::uri::Scheme;
+use ureq_proto::http::Uri;
+use ureq_proto::http::uri::Scheme;
 
 /// A base URL or one below it: http or https, with a host, without user, query or fragment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +54,16 @@ impl Endpoint {
         &self.uri
     }
 
+    /// Whether it is spoken to by TLS.
+    pub(crate) fn is_https(&self) -> bool {
+        self.uri.scheme() == Some(&Scheme::HTTPS)
+    }
+
+    /// Its port, or its scheme's.
+    pub(crate) fn port(&self) -> u16 {
+        self.uri.port_u16().unwrap_or(if self.is_https() { 443 } else { 80 })
+    }
+
     /// Whether both name the same base; a slash at the end makes no difference.
     pub(crate) fn is_same_base(&self, other: &str) -> bool {
         is_same_base(&self.text, other)
@@ -61,7 +71,7 @@ impl Endpoint {
 
     /// Whether what is sent there can be read on the way: plain http to a host that is not this machine.
     pub(crate) fn is_exposed(&self) -> bool {
-        self.uri.scheme() != Some(&Scheme::HTTPS) && !self.is_loopback()
+        !self.is_https() && !self.is_loopback()
     }
 
     /// Whether the host is this machine by its own name or address.

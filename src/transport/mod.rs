@@ -1,50 +1,44 @@
 //! One HTTP exchange: a fresh connection, a deadline for all of it, at most 1 MiB back, no redirects.
 #![forbid(unsafe_code)]
 
-mod connector;
+pub(crate) mod authority;
+mod certificate;
+pub(crate) mod connector;
 mod endpoint;
+mod http;
+mod peer;
+mod pem;
 mod proxy;
-mod resolver;
+pub(crate) mod resolver;
 mod settings;
+pub(crate) mod stream;
 mod tls;
+mod tunnel;
+pub(crate) mod verifier;
 
-use std::io::Read;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use once_cell::race::OnceBox;
-use ureq::AsSendBody;
-use ureq::http::{HeaderValue, Request, header};
-use ureq::unversioned::transport::Connector;
-use ureq::unversioned::transport::{ConnectProxyConnector, TcpConnector};
+use rustls::pki_types::ServerName;
+use ureq_proto::http::{HeaderMap, HeaderName, Request, header};
 
 use crate::error::{Error, Result, Status};
 use crate::secret::SecretBytes;
 
-pub(crate) use endpoint::{Endpoint, is_same_base};
-pub(crate) use proxy::ProxySetting;
-#[cfg(feature = "redis")]
-pub(crate) use resolver::{Unresolved, addresses};
-pub(crate) use settings::{Settings, Trust};
-#[cfg(feature = "redis")]
-pub(crate) use tls::{client_config, describe as describe_tls};
+use endpoint::bare_host;
+use http::Outgoing;
+use stream::{Stream, TlsStream, Wire};
 
-/// An answer that is larger is refused.
-pub(crate) const MAX_ANSWER: usize = 1 << 20;
-/// How much of an answer that is no success is read: it is only looked at for a few words.
-const MAX_REFUSAL: usize = 64 << 10;
-const BUFFER: usize = 16 * 1024;
+pub(crate) use endpoint::{Endpoint, is_same_base};
+pub(crate) use peer::Peer;
+pub(crate) use proxy::{Proxy, ProxySetting};
+pub(crate) use settings::{NamedFile, Settings, Trust};
+pub(crate) use tls::Tls;
 
 /// Sends requests as the config says.
 pub(crate) struct Transport {
-    // Made once: the HTTP client reads the environment for the defaults that it starts from.
-    http: ureq::config::Config,
-    allow_http: bool,
-    proxy: ProxySetting,
-    trust: Trust,
-    // A race instead of a lock: a lock could be held by another thread when the process forks.
-    tls: OnceBox<Arc<rustls::ClientConfig>>,
+    settings: Settings,
+    tls: Tls,
 }
 
 /// The last look before the first byte of a request goes out; its error stops the request.
@@ -93,67 +87,121 @@ pub(crate) trait Exchange: Send + Sync {
     fn secrets(&self) -> Vec<&str>;
 }
 
+impl Answer {
+    /// Without a body.
+    fn new(status: u16, headers: &HeaderMap, now: SystemTime) -> Self {
+        let text = |name: HeaderName| http::text(headers, name);
+        Answer {
+            status,
+            retry_after: text(header::RETRY_AFTER).and_then(|value| parse_retry_after(value, now)),
+            max_age: max_age(headers),
+            date_ms: text(header::DATE).and_then(parse_date),
+            body: SecretBytes::empty(),
+        }
+    }
+}
+
 impl Transport {
     pub(crate) fn new(settings: &Settings) -> Self {
-        let http = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .max_idle_connections(0)
-            .proxy(None)
-            .user_agent(settings.user_agent.clone())
-            .timeout_resolve(Some(settings.connect_timeout))
-            .timeout_connect(Some(settings.connect_timeout))
-            .input_buffer_size(BUFFER)
-            .output_buffer_size(BUFFER)
-            .build();
-        Transport {
-            http,
-            allow_http: settings.allow_http,
-            proxy: settings.proxy.clone(),
-            trust: settings.trust.clone(),
-            tls: OnceBox::new(),
-        }
+        Transport { settings: settings.clone(), tls: Tls::new(settings.trust.clone()) }
     }
 
     fn exchange(
         &self,
+        peer: &Peer,
         endpoint: &Endpoint,
-        request: Request<impl AsSendBody>,
+        request: Request<()>,
+        body: Option<&SecretBytes>,
         before: Option<BeforeSend>,
         deadline: Instant,
     ) -> std::result::Result<Answer, Failure> {
         self.check_is_private(endpoint).map_err(Failure::unsent)?;
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        if deadline <= Instant::now() {
             return Err(Failure::unsent(Error::new(Status::Timeout, "timeout_ms ran out before the request was sent")));
         }
-        let proxy = self.proxy.for_endpoint(endpoint).map_err(Failure::unsent)?;
-        let is_https = endpoint.uri().scheme_str() == Some("https");
-        let needs_tls = is_https || proxy.is_some_and(|proxy| proxy.protocol() == ureq::ProxyProtocol::Https);
-        let tls = needs_tls.then(|| self.tls()).transpose().map_err(Failure::unsent)?;
-        let sent = Arc::new(AtomicBool::new(false));
-        let connector =
-            ().chain(ConnectProxyConnector::default())
-                .chain(TcpConnector::default())
-                .chain(connector::TlsConnector::new(tls))
-                .chain(connector::SendWatch::new(endpoint.uri().clone(), sent.clone(), before));
-        let agent = ureq::Agent::with_parts(self.http.clone(), connector, resolver::Resolver);
-        let request = agent.configure_request(request).timeout_global(Some(left)).proxy(proxy.cloned()).build();
-        let outcome = agent.run(request).map_err(describe).and_then(read_answer);
-        outcome.map_err(|mut error| {
-            let was_sent = sent.load(Ordering::Acquire);
-            if proxy.is_some() && !was_sent && error.status() == Status::Protocol {
-                // It can't be the server's answer.
-                error = Error::new(Status::Connect, proxy_text(""));
+        let proxy = self.settings.proxy.for_endpoint(endpoint).map_err(Failure::unsent)?;
+        // What goes through a proxy in the clear is read by it.
+        let reader = proxy.filter(|_| !endpoint.is_https());
+        let outgoing = Outgoing::new(request, body, reader.is_some()).map_err(Failure::unsent)?;
+        let connect_by = deadline.min(Instant::now() + self.settings.connect_timeout);
+        let mut stream = self.open(peer, endpoint, proxy, connect_by).map_err(Failure::unsent)?;
+        stream.set_deadline(deadline);
+        let mut was_sent = false;
+        let outcome = outgoing.exchange(&mut *stream, before, &mut was_sent, peer);
+        match (outcome, reader) {
+            (Ok(answer), Some(proxy)) if answer.status == 407 => {
+                // It went no further.
+                Err(Failure::unsent(tunnel::refused(407, String::new(), proxy, &self.proxy_peer(proxy))))
             }
-            Failure { error, was_sent }
-        })
+            (Ok(answer), _) => Ok(answer),
+            (Err(error), _) => {
+                self.note_tls_failure(&error);
+                Err(Failure { error, was_sent })
+            }
+        }
+    }
+
+    /// A connection that a request can go to.
+    fn open(
+        &self,
+        peer: &Peer,
+        endpoint: &Endpoint,
+        proxy: Option<&Proxy>,
+        deadline: Instant,
+    ) -> Result<Box<dyn Stream>> {
+        let (host, port) = (bare_host(endpoint.uri()), endpoint.port());
+        let mut stream = match proxy {
+            None => wire(peer, host, port, deadline)?,
+            Some(proxy) => {
+                let proxy_peer = self.proxy_peer(proxy);
+                let mut stream = wire(&proxy_peer, proxy.host(), proxy.port(), deadline)?;
+                if proxy.is_tls() {
+                    stream = self.secure(&proxy_peer, stream, proxy.host())?;
+                }
+                if endpoint.is_https() {
+                    let target = authority::place(host, port);
+                    tunnel::open(&mut *stream, proxy, &target, &self.settings.user_agent, &proxy_peer)?;
+                }
+                stream
+            }
+        };
+        if endpoint.is_https() {
+            stream = self.secure(peer, stream, host)?;
+        }
+        Ok(stream)
+    }
+
+    fn proxy_peer(&self, proxy: &Proxy) -> Peer {
+        Peer::proxy(proxy, &self.settings.trust)
+    }
+
+    fn secure(&self, peer: &Peer, stream: Box<dyn Stream>, host: &str) -> Result<Box<dyn Stream>> {
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| {
+            Error::new(
+                Status::Tls,
+                format!("{} has a host name that no certificate can have; check {}", peer.name, peer.see),
+            )
+        })?;
+        match TlsStream::new(stream, self.tls.config()?, name) {
+            Ok(stream) => Ok(Box::new(stream)),
+            Err(error) => {
+                let error = peer.unsecured(&error);
+                self.note_tls_failure(&error);
+                Err(error)
+            }
+        }
+    }
+
+    /// The files may have been replaced, whatever their dates say.
+    fn note_tls_failure(&self, error: &Error) {
+        if error.status() == Status::Tls {
+            self.tls.forget();
+        }
     }
 
     /// Credentials travel in the clear to this machine only, unless the config allows more.
     fn check_is_private(&self, endpoint: &Endpoint) -> Result<()> {
-        if endpoint.is_exposed() && !self.allow_http {
+        if endpoint.is_exposed() && !self.settings.allow_http {
             return Err(Error::new(
                 Status::Insecure,
                 "plain http to another host refused, nothing was sent; use https:// or set allow_http",
@@ -162,9 +210,27 @@ impl Transport {
         Ok(())
     }
 
-    fn tls(&self) -> Result<Arc<rustls::ClientConfig>> {
-        self.tls.get_or_try_init(|| tls::client_config(&self.trust).map(|config| Box::new(Arc::new(config)))).cloned()
+    /// A request with the headers that all have, but for those that the proxy wants.
+    fn request(&self, builder: ureq_proto::http::request::Builder, endpoint: &Endpoint) -> Result<Request<()>> {
+        let failed = |_| Error::new(Status::Internal, "the request could not be built");
+        let mut builder = builder
+            .uri(endpoint.uri())
+            .header(header::ACCEPT, "application/json")
+            .header(header::ACCEPT_ENCODING, "gzip")
+            .header(header::USER_AGENT, &self.settings.user_agent);
+        if !endpoint.is_https()
+            && let Some(proxy) = self.settings.proxy.for_endpoint(endpoint)?
+            && let Some(login) = tunnel::authorization(proxy)
+        {
+            builder = builder.header(header::PROXY_AUTHORIZATION, login.as_str());
+        }
+        builder.body(()).map_err(failed)
     }
+}
+
+fn wire(peer: &Peer, host: &str, port: u16, deadline: Instant) -> Result<Box<dyn Stream>> {
+    let socket = connector::connect(host, port, deadline).map_err(|why| peer.unconnected(&why))?;
+    Ok(Box::new(Wire::new(socket, deadline)))
 }
 
 impl Exchange for Transport {
@@ -175,64 +241,21 @@ impl Exchange for Transport {
         before: Option<BeforeSend>,
         deadline: Instant,
     ) -> std::result::Result<Answer, Failure> {
-        let request = Request::post(endpoint.uri())
+        let builder = Request::post(endpoint.uri())
             .header(header::CONTENT_TYPE, "application/json")
-            .header(header::ACCEPT, "application/json")
-            .body(body.expose());
-        match request {
-            Ok(request) => self.exchange(endpoint, request, before, deadline),
-            Err(_) => Err(Failure::unsent(Error::new(Status::Internal, "the request could not be built"))),
-        }
-    }
-
-    fn secrets(&self) -> Vec<&str> {
-        self.proxy.secrets().collect()
+            .header(header::CONTENT_LENGTH, body.expose().len());
+        let request = self.request(builder, endpoint).map_err(Failure::unsent)?;
+        self.exchange(&Peer::server(&self.settings.trust), endpoint, request, Some(body), before, deadline)
     }
 
     fn get_json(&self, endpoint: &Endpoint, deadline: Instant) -> std::result::Result<Answer, Failure> {
-        match Request::get(endpoint.uri()).header(header::ACCEPT, "application/json").body(()) {
-            Ok(request) => self.exchange(endpoint, request, None, deadline),
-            Err(_) => Err(Failure::unsent(Error::new(Status::Internal, "the request could not be built"))),
-        }
+        let request = self.request(Request::get(endpoint.uri()), endpoint).map_err(Failure::unsent)?;
+        self.exchange(&Peer::key_server(&self.settings.trust), endpoint, request, None, None, deadline)
     }
-}
 
-fn read_answer(mut response: ureq::http::Response<ureq::Body>) -> Result<Answer> {
-    let status = response.status().as_u16();
-    let header = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let retry_after = header(header::RETRY_AFTER).and_then(|value| parse_retry_after(value, SystemTime::now()));
-    let told = response.headers().get_all(header::CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
-    let age = header(header::AGE).and_then(|value| value.trim().parse().ok()).map(Duration::from_secs);
-    let max_age = parse_max_age(&told.collect::<Vec<_>>().join(","))
-        // Other caches have had it for so long.
-        .map(|max_age| max_age.saturating_sub(age.unwrap_or_default()));
-    let date_ms = header(header::DATE).and_then(parse_date);
-    // The verdict stands in the first line: a body that is too large or damaged changes nothing about it.
-    let is_refusal = !(200..300).contains(&status);
-    let announced = response.body().content_length().unwrap_or(0);
-    let first = usize::try_from(announced).unwrap_or(usize::MAX).clamp(4096, MAX_ANSWER);
-    let mut body = SecretBytes::with_capacity(first)?;
-    let mut chunk = zeroize::Zeroizing::new([0u8; 4096]);
-    let mut reader = response.body_mut().as_reader();
-    loop {
-        let n = match reader.read(&mut *chunk) {
-            Ok(0) => break,
-            Ok(n) => n,
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(e) => match describe(e.into()) {
-                error if is_refusal && error.status() == Status::Protocol => break,
-                error => return Err(error.with_http_status(status)),
-            },
-        };
-        if is_refusal && body.expose().len() + n > MAX_REFUSAL {
-            break;
-        }
-        if body.expose().len() + n > MAX_ANSWER {
-            return Err(Error::new(Status::Protocol, "the answer is larger than 1 MiB").with_http_status(status));
-        }
-        body.push(&chunk[..n])?;
+    fn secrets(&self) -> Vec<&str> {
+        self.settings.proxy.secrets().collect()
     }
-    Ok(Answer { status, retry_after, max_age, date_ms, body })
 }
 
 /// Seconds or an HTTP date; a date in the past means now.
@@ -243,6 +266,14 @@ fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     }
     let date = httpdate::parse_http_date(value).ok()?;
     Some(date.duration_since(now).unwrap_or_default())
+}
+
+/// How long an answer is good, by all that is told of it.
+fn max_age(headers: &HeaderMap) -> Option<Duration> {
+    let told = headers.get_all(header::CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
+    let age = http::text(headers, header::AGE).and_then(|value| value.trim().parse().ok()).map(Duration::from_secs);
+    // Other caches have had it for so long.
+    parse_max_age(&told.collect::<Vec<_>>().join(",")).map(|max_age| max_age.saturating_sub(age.unwrap_or_default()))
 }
 
 /// An HTTP date, in Unix milliseconds.
@@ -262,63 +293,6 @@ fn parse_max_age(value: &str) -> Option<Duration> {
         name.trim().eq_ignore_ascii_case("max-age").then(|| seconds.trim().trim_matches('"').parse::<u32>().ok())?
     })?;
     Some(Duration::from_secs(seconds.into()))
-}
-
-/// What the HTTP client's error means to the caller; the text names no input.
-fn describe(error: ureq::Error) -> Error {
-    match error {
-        ureq::Error::Timeout(which) => Error::new(Status::Timeout, timeout_text(which)),
-        ureq::Error::HostNotFound => {
-            Error::new(Status::Connect, "the host name is not known; check the host in the config")
-        }
-        ureq::Error::ConnectProxyFailed(why) => Error::new(Status::Connect, proxy_text(&why)),
-        ureq::Error::InvalidProxyUrl => Error::new(Status::Config, "the proxy's URL can't be used"),
-        ureq::Error::Io(e) => describe_io(&e),
-        ureq::Error::Other(e) => match e.downcast::<Error>() {
-            Ok(ours) => *ours,
-            Err(_) => Error::new(Status::Connect, "the connection failed"),
-        },
-        ureq::Error::LargeResponseHeader(..) => Error::new(Status::Protocol, "the answer's headers are too large"),
-        ureq::Error::Decompress(..) => Error::new(Status::Protocol, "the answer's compressed body is damaged"),
-        ureq::Error::Protocol(_) | ureq::Error::Http(_) => {
-            Error::new(Status::Protocol, "the answer is not valid HTTP; is this the right host?")
-        }
-        _ => Error::new(Status::Connect, "the connection failed"),
-    }
-}
-
-fn describe_io(error: &std::io::Error) -> Error {
-    use std::io::ErrorKind::*;
-    match error.kind() {
-        TimedOut | WouldBlock => Error::new(Status::Timeout, timeout_text(ureq::Timeout::Global)),
-        ConnectionRefused => Error::new(Status::Connect, "connection refused; is the server up, and the port right?"),
-        UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe => {
-            Error::new(Status::Connect, "the connection was lost before the answer was complete")
-        }
-        InvalidData | InvalidInput => Error::new(Status::Protocol, "the answer's body is damaged"),
-        // The operating system's own words hold no input of ours.
-        _ if error.raw_os_error().is_some() => Error::new(Status::Connect, error.to_string()),
-        _ => Error::new(Status::Connect, "the host name could not be resolved, or the connection failed"),
-    }
-}
-
-/// The HTTP client tells no more than a text with the status in it.
-fn proxy_text(why: &str) -> &'static str {
-    match why.split(|c: char| !c.is_ascii_digit()).find(|digits| digits.len() == 3) {
-        // The second is not by the book, but said by some of the wrong password.
-        Some("407" | "401") => "the proxy wants a user name and password, or others than it got; see \"proxy\"",
-        Some("403") => "the proxy does not let us through to this host (HTTP 403); ask its operator, or set no_proxy",
-        Some("502" | "503" | "504") => "the proxy does not reach this host (HTTP 502, 503 or 504); try again later",
-        Some(_) => "the proxy refused; see \"proxy\" and https_proxy",
-        None => "the proxy gave no answer that is one; is it a proxy? see \"proxy\" and https_proxy",
-    }
-}
-
-fn timeout_text(which: ureq::Timeout) -> &'static str {
-    match which {
-        ureq::Timeout::Resolve | ureq::Timeout::Connect => "no connection within connect_timeout_ms",
-        _ => "no complete answer within timeout_ms",
-    }
 }
 
 #[cfg(test)]

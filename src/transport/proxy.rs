@@ -4,11 +4,14 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use super::authority::{decoded, host_and_port, place};
 use super::endpoint::{Endpoint, bare_host};
 use crate::error::{Error, Result, Status};
+use crate::secret::Secret;
 
-/// The port of a proxy whose URL names none, as curl has it; that of an https:// proxy is 443.
+/// The port of a proxy whose URL names none, as curl has it.
 const DEFAULT_PORT: u16 = 1080;
+const DEFAULT_TLS_PORT: u16 = 443;
 
 /// Proxies by scheme of the target, and the hosts that are reached without.
 #[derive(Clone, Default)]
@@ -22,14 +25,64 @@ pub(crate) struct ProxySetting {
 #[derive(Clone)]
 struct Choice {
     named_by: &'static str,
-    proxy: std::result::Result<ureq::Proxy, &'static str>,
+    proxy: std::result::Result<Proxy, &'static str>,
+}
+
+/// A proxy that speaks HTTP, perhaps in TLS.
+#[derive(Clone)]
+pub(crate) struct Proxy {
+    is_tls: bool,
+    host: String,
+    port: u16,
+    login: Option<(Secret, Secret)>,
+    named_by: &'static str,
+}
+
+impl Proxy {
+    pub(super) fn is_tls(&self) -> bool {
+        self.is_tls
+    }
+
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// `host:port`.
+    pub(super) fn place(&self) -> String {
+        place(&self.host, self.port)
+    }
+
+    /// Where its URL stands, for messages.
+    pub(super) fn named_by(&self) -> &'static str {
+        self.named_by
+    }
+
+    pub(super) fn username(&self) -> Option<&str> {
+        self.login.as_ref().map(|(username, _)| username.expose())
+    }
+
+    pub(super) fn password(&self) -> Option<&str> {
+        self.login.as_ref().map(|(_, password)| password.expose()).filter(|password| !password.is_empty())
+    }
+}
+
+/// The password never shows.
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Proxy").field(&self.place()).finish()
+    }
 }
 
 impl ProxySetting {
     /// The proxy that the config names; `NO_PROXY` does not apply to it. The error never repeats the URL, which may
     /// hold a password.
     pub(crate) fn explicit(url: &str) -> std::result::Result<Self, &'static str> {
-        let choice = Choice { named_by: "proxy", proxy: Ok(parse(url)?) };
+        let named_by = "\"proxy\" in the config";
+        let choice = Choice { named_by, proxy: Ok(parse(url, named_by)?) };
         Ok(ProxySetting { https: Some(choice.clone()), http: Some(choice), no_proxy: Vec::new() })
     }
 
@@ -43,7 +96,7 @@ impl ProxySetting {
         let var = |name: &str| variable(name).filter(|value| !value.is_empty());
         let proxy = |names: &[&'static str]| {
             let (named_by, url) = names.iter().find_map(|name| Some((*name, var(name)?)))?;
-            Some(Choice { named_by, proxy: parse(&url) })
+            Some(Choice { named_by, proxy: parse(&url, named_by) })
         };
         ProxySetting {
             https: proxy(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]),
@@ -59,7 +112,7 @@ impl ProxySetting {
     }
 
     /// The proxy for `endpoint`. This machine is always reached directly.
-    pub(crate) fn for_endpoint(&self, endpoint: &Endpoint) -> Result<Option<&ureq::Proxy>> {
+    pub(crate) fn for_endpoint(&self, endpoint: &Endpoint) -> Result<Option<&Proxy>> {
         if endpoint.is_loopback() || self.is_excepted(bare_host(endpoint.uri())) {
             return Ok(None);
         }
@@ -114,28 +167,35 @@ impl fmt::Debug for ProxySetting {
     }
 }
 
-fn parse(url: &str) -> std::result::Result<ureq::Proxy, &'static str> {
-    let wrong = "is not the URL of a proxy (http://host:port)";
-    let proxy = match url.contains("://") {
-        true => ureq::Proxy::new(url),
-        false => ureq::Proxy::new(&format!("http://{url}")),
-    };
-    let proxy = proxy.map_err(|_| wrong)?;
-    let has_port = proxy.uri().port_u16().is_some();
-    match proxy.protocol() {
-        ureq::ProxyProtocol::Http if !has_port => {
-            let mut builder = ureq::Proxy::builder(ureq::ProxyProtocol::Http).host(proxy.host()).port(DEFAULT_PORT);
-            if let Some(username) = proxy.username() {
-                builder = builder.username(username);
-            }
-            if let Some(password) = proxy.password() {
-                builder = builder.password(password);
-            }
-            builder.build().map_err(|_| wrong)
+/// As curl reads it: without a scheme it is http://, and a path means nothing.
+fn parse(url: &str, named_by: &'static str) -> std::result::Result<Proxy, &'static str> {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    let is_tls = match scheme.to_ascii_lowercase().as_str() {
+        "http" => false,
+        "https" => true,
+        scheme if scheme.starts_with("socks") => {
+            return Err("names a SOCKS proxy; only http:// and https:// proxies are supported");
         }
-        ureq::ProxyProtocol::Http | ureq::ProxyProtocol::Https => Ok(proxy),
-        _ => Err("names a SOCKS proxy; only http:// and https:// proxies are supported"),
+        _ => return Err("is not the URL of a proxy (http://host:port)"),
+    };
+    let (authority, after) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    if after.contains('@') {
+        return Err("has a /, ? or # in its user name or password; write them as %2F, %3F and %23");
     }
+    let (login, address) = match authority.rsplit_once('@') {
+        Some((login, address)) => (Some(login), address),
+        None => (None, authority),
+    };
+    let (host, port) = host_and_port(address, if is_tls { DEFAULT_TLS_PORT } else { DEFAULT_PORT })?;
+    let login = match login {
+        None => None,
+        Some(login) => {
+            let (username, password) = login.split_once(':').unwrap_or((login, ""));
+            let secret = |text| Secret::new(&decoded(text, false)?).map_err(|_| "is too long");
+            Some((secret(username)?, secret(password)?))
+        }
+    };
+    Ok(Proxy { is_tls, host, port, login, named_by })
 }
 
 /// Whether `ip` is `network` or, written `address/bits`, lies in it.
@@ -409,8 +469,24 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_proxy_and_shows_no_password() {
-        assert!(ProxySetting::explicit("socks5://h:1").is_err());
-        assert!(ProxySetting::explicit("http://").is_err());
+        for (url, what) in [
+            ("socks5://h:1", "SOCKS"),
+            ("SOCKS4://h:1", "SOCKS"),
+            ("ftp://h:1", "not the URL"),
+            ("http://", "no host"),
+            ("http://:3128", "no host"),
+            ("http://canary:pass#word@h:1", "%23"),
+            ("http://canary:pass/word@h:1", "%2F"),
+            ("canary:pass?word@h:1", "%3F"),
+            ("http://h:port", "port"),
+            ("http://h:0", "port"),
+            ("http://h:1:2", "port"),
+            ("http://h canary:1", "host"),
+            ("http://[::1", "]"),
+        ] {
+            let why = ProxySetting::explicit(url).expect_err(url);
+            assert!(why.contains(what) && !why.contains("canary"), "{url}: {why}");
+        }
         assert!(!format!("{:?}", setting(&[])).contains("canary"));
     }
 }

@@ -19,9 +19,31 @@ pub(crate) struct Settings {
 /// Whom TLS trusts, and who we are to it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trust {
-    pub(crate) ca_file: Option<PathBuf>,
-    pub(crate) client_cert_file: Option<PathBuf>,
-    pub(crate) client_key_file: Option<PathBuf>,
+    /// In place of all other CAs.
+    pub(crate) ca_file: Option<NamedFile>,
+    /// Beside the others.
+    pub(crate) ca_extra_file: Option<NamedFile>,
+    pub(crate) client_cert_file: Option<NamedFile>,
+    pub(crate) client_key_file: Option<NamedFile>,
+    /// `SSL_CERT_FILE` and `SSL_CERT_DIR`, in place of the system's.
     pub(crate) ssl_cert_file: Option<PathBuf>,
-    pub(crate) ssl_cert_dir: Option<PathBuf>,
+    pub(crate) ssl_cert_dirs: Vec<PathBuf>,
+}
+
+/// A file, and the config key that names it.
+#[derive(Clone, Debug)]
+pub(crate) struct NamedFile {
+    pub(crate) key: &'static str,
+    pub(crate) path: PathBuf,
+}
+
+impl Trust {
+    /// The same for somebody who has a CA of his own.
+    #[cfg(feature = "redis")]
+    pub(crate) fn with_ca(&self, ca_file: Option<NamedFile>) -> Self {
+        match ca_file {
+            Some(_) => Trust { ca_file, ca_extra_file: None, ..self.clone() },
+            None => self.clone(),
+        }
+    }
 }

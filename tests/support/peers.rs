@@ -250,7 +250,8 @@ impl Nginx {
 /// What was asked for, and the first bytes that went through.
 type Seen = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
 
-/// A CONNECT proxy that knows one more name than others: what is for [`NAME`] goes to this machine.
+/// A proxy that knows one more name than others: what is for [`NAME`] goes to this machine, by CONNECT, or in the clear
+/// by a whole URL.
 pub struct NamingProxy {
     pub address: SocketAddr,
     seen: Seen,
@@ -273,7 +274,10 @@ impl NamingProxy {
 
     fn serve(mut client: TcpStream, seen: &Mutex<Vec<(String, Vec<u8>)>>) {
         let Some(head) = read_head(&mut client) else { return };
-        let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
+        let mut words = head.split(' ');
+        let is_connect = words.next() == Some("CONNECT");
+        let target = words.next().unwrap_or_default().trim_start_matches("http://");
+        let target = target.split('/').next().unwrap_or_default().to_owned();
         let index = {
             let mut seen = seen.lock().expect("what was seen");
             seen.push((target.clone(), Vec::new()));
@@ -284,7 +288,11 @@ impl NamingProxy {
             let _ = client.write_all(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n");
             return;
         };
-        if client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").is_err() {
+        let is_through = match is_connect {
+            true => client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").is_ok(),
+            false => server.write_all(head.replacen(&format!("http://{target}"), "", 1).as_bytes()).is_ok(),
+        };
+        if !is_through {
             return;
         }
         let (mut back, mut to_client) = (server.try_clone().expect("a socket"), client.try_clone().expect("a socket"));

@@ -7,7 +7,11 @@ use redis::RedisError;
 
 use crate::error::{Error, Status};
 use crate::redact;
-use crate::transport::{Unresolved, describe_tls};
+use crate::transport::Peer;
+use crate::transport::connector::Unconnected;
+use crate::transport::resolver::Unresolved;
+use crate::transport::stream::verdict;
+use crate::transport::verifier::describe;
 
 /// What Redis says, what it means, and whether it may pass. In an answer of a script of older versions the word stands
 /// somewhere in the text.
@@ -45,23 +49,38 @@ pub(super) fn lasting(place: &str, what: &str) -> Error {
     Error::new(Status::Store, format!("the session store at {place} {what}"))
 }
 
-/// No address.
-pub(super) fn unresolved(place: &str, why: &Unresolved) -> Error {
+/// No connection.
+pub(super) fn unconnected(place: &str, why: &Unconnected) -> Error {
     match why {
-        Unresolved::Unknown => passing(place, "has a host name that is not known; check the URL"),
-        Unresolved::TooLate => passing(place, "has a host name that could not be looked up in time"),
-        Unresolved::NoThread(_) => passing(place, "could not be looked up: no more threads"),
+        Unconnected::Unresolved(Unresolved::Unknown) => {
+            passing(place, "has a host name that is not known; check the URL")
+        }
+        Unconnected::Unresolved(Unresolved::Outage) => {
+            passing(place, "could not be looked up: this machine's name service (DNS) gives no answer; try again later")
+        }
+        Unconnected::Unresolved(Unresolved::TooLate) => {
+            passing(place, "has a host name that could not be looked up in time; try again later")
+        }
+        Unconnected::TooLate => passing(place, "gave no answer in time; is it up, and does a firewall let us through?"),
+        Unconnected::Failed(error) => lost(place, error),
     }
 }
 
-/// No connection, or it was lost.
-pub(super) fn of_io(place: &str, error: &std::io::Error) -> Error {
-    if let Some(verdict) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        return of_tls(place, verdict);
+/// The connection was lost.
+pub(super) fn of_io(peer: &Peer, place: &str, error: &std::io::Error) -> Error {
+    match verdict(error) {
+        Some(verdict) => of_tls(peer, place, verdict),
+        None => lost(place, error),
     }
+}
+
+fn lost(place: &str, error: &std::io::Error) -> Error {
     match error.kind() {
         ErrorKind::TimedOut | ErrorKind::WouldBlock => passing(place, "gave no answer in time"),
         ErrorKind::ConnectionRefused => passing(place, "refused the connection; is Redis up, and the port right?"),
+        ErrorKind::PermissionDenied => {
+            passing(place, "can't be reached: this machine's firewall forbids it; ask who runs the machine")
+        }
         ErrorKind::UnexpectedEof
         | ErrorKind::ConnectionReset
         | ErrorKind::ConnectionAborted
@@ -75,20 +94,20 @@ pub(super) fn of_io(place: &str, error: &std::io::Error) -> Error {
 }
 
 /// The same, before TLS is settled: a server that does not know it may wait for more of what it takes for a command.
-pub(super) fn of_handshake(place: &str, error: &std::io::Error) -> Error {
+pub(super) fn of_handshake(peer: &Peer, place: &str, error: &std::io::Error) -> Error {
     match error.kind() {
         ErrorKind::TimedOut | ErrorKind::WouldBlock => {
             passing(place, "gave no answer in time; does it speak TLS, or is it redis://?")
         }
-        _ => of_io(place, error),
+        _ => of_io(peer, place, error),
     }
 }
 
 /// TLS failed.
-pub(super) fn of_tls(place: &str, error: &rustls::Error) -> Error {
+fn of_tls(peer: &Peer, place: &str, error: &rustls::Error) -> Error {
     match error {
         rustls::Error::InvalidMessage(_) => lasting(place, "does not speak TLS on this port; is it redis://?"),
-        _ => lasting(place, &format!("can't be spoken to over TLS: {}", describe_tls(error).message())),
+        _ => Error::new(Status::Store, describe(error, peer).message()),
     }
 }
 

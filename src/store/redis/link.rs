@@ -1,22 +1,21 @@
 //! A connection for one piece of work, done by a deadline.
 #![forbid(unsafe_code)]
 
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
-use std::sync::Arc;
+use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
-use once_cell::race::OnceBox;
 use redis::{Cmd, ConnectionLike, ErrorKind, Parser, RedisError, RedisResult, Script, ServerErrorKind, Value};
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use zeroize::Zeroizing;
 
 use super::fault;
 use super::url::{RedisUrl, host_and_port};
 use crate::error::{Error, Result, Status};
 use crate::secret::Secret;
-use crate::transport::{Trust, addresses, client_config};
+use crate::transport::authority::place;
+use crate::transport::connector::connect;
+use crate::transport::stream::{Stream, TlsStream, Wire, verdict};
+use crate::transport::{Peer, Tls, Trust};
 
 /// Far more than a record can have, its tokens being parts of an answer of 1 MiB at most.
 const MAX_ANSWERS: usize = 16 << 20;
@@ -28,14 +27,12 @@ const RETRACT_WITHIN: Duration = Duration::from_millis(100);
 /// A Redis, and whom we trust to be it.
 pub(super) struct Server {
     pub(super) url: RedisUrl,
-    pub(super) trust: Trust,
-    // A race instead of a lock: a lock could be held by another thread when the process forks.
-    tls: OnceBox<Arc<ClientConfig>>,
+    tls: Tls,
 }
 
 impl Server {
     pub(super) fn new(url: RedisUrl, trust: Trust) -> Self {
-        Server { url, trust, tls: OnceBox::new() }
+        Server { url, tls: Tls::new(trust) }
     }
 
     /// Connects and logs in. The whole life of the connection ends at `deadline`.
@@ -48,51 +45,28 @@ impl Server {
 
     fn connect(&self, host: &str, port: u16, deadline: Instant) -> Result<Line> {
         let place = place(host, port);
-        let found = addresses(host, port, left(deadline)).map_err(|why| fault::unresolved(&place, &why))?;
-        let mut failure = fault::passing(&place, "has a host name without an address");
-        for (tried, address) in found.iter().enumerate() {
-            // One that does not answer leaves time for the others.
-            let share = left(deadline) / u32::try_from(found.len() - tried).unwrap_or(u32::MAX);
-            if share.is_zero() {
-                return Err(fault::of_io(&place, &io::ErrorKind::TimedOut.into()));
-            }
-            match TcpStream::connect_timeout(address, share) {
-                Ok(socket) => return self.secure(host, place, Wire { socket, deadline, allowance: MAX_ANSWERS }),
-                Err(error) => failure = fault::of_io(&place, &error),
-            }
-        }
-        Err(failure)
+        let socket = connect(host, port, deadline).map_err(|why| fault::unconnected(&place, &why))?;
+        let wire = Box::new(Wire::new(socket, deadline));
+        let stream = if self.url.tls { self.secure(host, &place, wire)? } else { wire };
+        Ok(Line { peer: Peer::store(&place, self.tls.trust()), place, stream, allowance: MAX_ANSWERS, broken: None })
     }
 
-    fn secure(&self, host: &str, place: String, mut wire: Wire) -> Result<Line> {
-        // Without it only a little slower.
-        let _ = wire.socket.set_nodelay(true);
-        if !self.url.tls {
-            return Ok(Line { place, stream: Stream::Plain(wire), broken: None });
-        }
+    fn secure(&self, host: &str, place: &str, wire: Box<dyn Stream>) -> Result<Box<dyn Stream>> {
         let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| fault::lasting(&place, "has a host name that no certificate can have"))?;
-        let config = self.tls.get_or_try_init(|| client_config(&self.trust).map(|config| Box::new(Arc::new(config))));
-        let config = config.map_err(|error| match error.status() {
-            Status::Tls => fault::lasting(&place, &format!("can't be spoken to over TLS: {}", error.message())),
+            .map_err(|_| fault::lasting(place, "has a host name that no certificate can have"))?;
+        let config = self.tls.config().map_err(|error| match error.status() {
+            Status::Tls => fault::lasting(place, &format!("can't be spoken to over TLS: {}", error.message())),
             _ => error,
         })?;
-        let mut connection =
-            ClientConnection::new(config.clone(), name).map_err(|error| fault::of_tls(&place, &error))?;
-        while connection.is_handshaking() {
-            connection.complete_io(&mut wire).map_err(|error| fault::of_handshake(&place, &error))?;
+        match TlsStream::new(wire, config, name) {
+            Ok(stream) => Ok(Box::new(stream)),
+            Err(error) => {
+                // The files may have been replaced, whatever their dates say.
+                self.tls.forget();
+                Err(fault::of_handshake(&Peer::store(place, self.tls.trust()), place, &error))
+            }
         }
-        Ok(Line { place, stream: Stream::Tls(Box::new(StreamOwned::new(connection, wire))), broken: None })
     }
-}
-
-/// `host:port`, which is all that messages tell of a URL.
-pub(super) fn place(host: &str, port: u16) -> String {
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
-}
-
-fn left(deadline: Instant) -> Duration {
-    deadline.saturating_duration_since(Instant::now())
 }
 
 /// A connection that is logged in.
@@ -129,7 +103,7 @@ impl Link<'_> {
     pub(super) fn retract(&mut self, script: &str, key: &str, argument: &str) {
         let mut command = redis::cmd("EVAL");
         command.arg(script).arg(1).arg(key).arg(argument);
-        self.line.set_deadline(Instant::now() + RETRACT_WITHIN);
+        self.line.stream.set_deadline(Instant::now() + RETRACT_WITHIN);
         // The connection may be gone, and with it the way to undo anything.
         let _ = self.line.send(&command.get_packed_command());
     }
@@ -173,7 +147,12 @@ impl Link<'_> {
 
     fn explain(&mut self, error: &RedisError) -> Error {
         match self.line.broken.take() {
-            Some(broken) => fault::of_io(&self.line.place, &broken),
+            Some(broken) => {
+                if verdict(&broken).is_some() {
+                    self.server.tls.forget();
+                }
+                fault::of_io(&self.line.peer, &self.line.place, &broken)
+            }
             None => {
                 let login = [&self.server.url.user, &self.server.url.password];
                 let secrets: Vec<&str> = login.into_iter().flatten().map(Secret::expose).collect();
@@ -216,30 +195,17 @@ impl ConnectionLike for Link<'_> {
 
 /// Keeps what went wrong on the way: the parser's error does not tell all of it.
 struct Line {
+    peer: Peer,
     place: String,
-    stream: Stream,
+    stream: Box<dyn Stream>,
+    /// How many bytes more may come.
+    allowance: usize,
     broken: Option<io::Error>,
-}
-
-enum Stream {
-    Plain(Wire),
-    Tls(Box<StreamOwned<ClientConnection, Wire>>),
 }
 
 impl Line {
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let sent = match &mut self.stream {
-            Stream::Plain(wire) => wire.write_all(bytes),
-            Stream::Tls(tls) => tls.write_all(bytes).and_then(|()| tls.flush()),
-        };
-        sent.map_err(|error| self.breaks(error))
-    }
-
-    fn set_deadline(&mut self, deadline: Instant) {
-        match &mut self.stream {
-            Stream::Plain(wire) => wire.deadline = deadline,
-            Stream::Tls(tls) => tls.sock.deadline = deadline,
-        }
+        self.stream.write_all(bytes).and_then(|()| self.stream.flush()).map_err(|error| self.breaks(error))
     }
 
     fn breaks(&mut self, error: io::Error) -> io::Error {
@@ -251,63 +217,19 @@ impl Line {
 
 impl Read for Line {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = match &mut self.stream {
-            Stream::Plain(wire) => wire.read(buffer),
-            Stream::Tls(tls) => tls.read(buffer),
-        };
-        match read {
-            Ok(0) if !buffer.is_empty() => Err(self.breaks(io::ErrorKind::UnexpectedEof.into())),
-            Ok(count) => Ok(count),
-            Err(error) => Err(self.breaks(error)),
-        }
-    }
-}
-
-/// A socket whose reads and writes end at a deadline, all of them together.
-struct Wire {
-    socket: TcpStream,
-    deadline: Instant,
-    /// How many bytes more may come.
-    allowance: usize,
-}
-
-impl Wire {
-    fn with_deadline<T>(
-        &mut self,
-        limit: impl Fn(&TcpStream, Option<Duration>) -> io::Result<()>,
-        mut work: impl FnMut(&mut TcpStream) -> io::Result<T>,
-    ) -> io::Result<T> {
-        loop {
-            let left = left(self.deadline);
-            if left.is_zero() {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            limit(&self.socket, Some(left))?;
-            match work(&mut self.socket) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                done => return done,
-            }
-        }
-    }
-}
-
-impl Read for Wire {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.allowance == 0 {
-            return Err(io::ErrorKind::FileTooLarge.into());
+            return Err(self.breaks(io::ErrorKind::FileTooLarge.into()));
         }
-        let count = self.with_deadline(TcpStream::set_read_timeout, |socket| socket.read(buffer))?;
-        self.allowance = self.allowance.saturating_sub(count);
-        Ok(count)
-    }
-}
-
-impl Write for Wire {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.with_deadline(TcpStream::set_write_timeout, |socket| socket.write(bytes))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        loop {
+            match self.stream.read(buffer) {
+                Ok(0) if !buffer.is_empty() => return Err(self.breaks(io::ErrorKind::UnexpectedEof.into())),
+                Ok(count) => {
+                    self.allowance = self.allowance.saturating_sub(count);
+                    return Ok(count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.breaks(error)),
+            }
+        }
     }
 }

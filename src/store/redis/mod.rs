@@ -32,8 +32,9 @@ use crate::fork::ProcessMark;
 use crate::random;
 use crate::record::{Notes, Record, Version};
 use crate::transport::Trust;
+use crate::transport::authority::place;
 
-use link::{Link, Server, place};
+use link::{Link, Server};
 pub(crate) use url::RedisUrl;
 
 /// No piece of work takes longer, whatever the config allows connections.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::super::codec::tests::{codec, later, record};
 use super::*;
 use crate::record::Tokens;
+use crate::transport::NamedFile;
 
 #[path = "../../../tests/support/redis.rs"]
 mod server;
@@ -505,10 +506,14 @@ fn who_may_not_is_told_why() {
     assert_eq!(present(&second), Some(version(1, 1)));
 }
 
+fn named(path: std::path::PathBuf) -> NamedFile {
+    NamedFile { key: "redis_ca_file", path }
+}
+
 #[test]
 fn tls_with_a_ca_of_its_own() {
     let Some(server) = RedisServer::start_with_tls(&["--tls-auth-clients", "no"]) else { return };
-    let trust = |file| Trust { ca_file: Some(server.dir().join(file)), ..Trust::default() };
+    let trust = |file| Trust { ca_file: Some(named(server.dir().join(file))), ..Trust::default() };
     let store = store_that_trusts(&server.tls_url(), &trust("ca.pem"));
     assert_eq!(done(store.commit(Expected::Nothing, record(1, 1), later())), version(1, 1));
     assert_eq!(present(&store), Some(version(1, 1)));
@@ -540,10 +545,10 @@ fn tls_with_a_ca_of_its_own() {
 #[test]
 fn tls_that_wants_a_client_certificate() {
     let Some(server) = RedisServer::start_with_tls(&[]) else { return };
-    let mut trust = Trust { ca_file: Some(server.ca_file()), ..Trust::default() };
+    let mut trust = Trust { ca_file: Some(named(server.ca_file())), ..Trust::default() };
     refused(&store_that_trusts(&server.tls_url(), &trust), "client certificate", false);
-    trust.client_cert_file = Some(server.dir().join("server.pem"));
-    trust.client_key_file = Some(server.dir().join("server-key.pem"));
+    trust.client_cert_file = Some(named(server.dir().join("server.pem")));
+    trust.client_key_file = Some(named(server.dir().join("server-key.pem")));
     let store = store_that_trusts(&server.tls_url(), &trust);
     assert_eq!(done(store.commit(Expected::Nothing, record(1, 1), later())), version(1, 1));
 }

@@ -2,11 +2,11 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
-use std::net::Ipv6Addr;
 
 use zeroize::Zeroizing;
 
 use crate::secret::Secret;
+use crate::transport::authority;
 
 const DEFAULT_PORT: u16 = 6379;
 const DEFAULT_NAME: &str = "gcauth";
@@ -47,7 +47,7 @@ impl RedisUrl {
         let (host, port) = host_and_port(place)?;
         let db = match path {
             "" => 0,
-            digits => number(digits).ok_or("has something that is no database number after the host")?,
+            digits => authority::number(digits).ok_or("has something that is no database number after the host")?,
         };
         Ok(RedisUrl { tls, host, port, user, password, db, name: name(query)? })
     }
@@ -94,35 +94,7 @@ fn user_and_password(login: &str) -> Result<(Option<Secret>, Option<Secret>), &'
 
 /// Also reads the addresses by which the nodes of a cluster name each other.
 pub(super) fn host_and_port(place: &str) -> Result<(String, u16), &'static str> {
-    let (host, port) = match place.strip_prefix('[') {
-        Some(rest) => {
-            let (host, after) = rest.split_once(']').ok_or("has a [ without a ]")?;
-            host.parse::<Ipv6Addr>().map_err(|_| "has something that is no IPv6 address between [ and ]")?;
-            match after.strip_prefix(':') {
-                None if after.is_empty() => (host, None),
-                Some(port) => (host, Some(port)),
-                None => return Err("has something between the ] and the port"),
-            }
-        }
-        None => match place.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (place, None),
-        },
-    };
-    if host.is_empty() {
-        return Err("has no host");
-    }
-    if !place.starts_with('[') && !host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)) {
-        return Err("has a host with characters that no host name has");
-    }
-    let port = match port {
-        None => DEFAULT_PORT,
-        Some(digits) => number(digits)
-            .and_then(|port| u16::try_from(port).ok())
-            .filter(|port| *port != 0)
-            .ok_or("has no port from 1 to 65535 after the colon")?,
-    };
-    Ok((host.to_owned(), port))
+    authority::host_and_port(place, DEFAULT_PORT)
 }
 
 fn name(query: &str) -> Result<String, &'static str> {
@@ -145,29 +117,8 @@ fn name(query: &str) -> Result<String, &'static str> {
     }
 }
 
-fn number(digits: &str) -> Option<u32> {
-    digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
-}
-
 fn decoded(text: &str) -> Result<Zeroizing<String>, &'static str> {
-    const WRONG: &str = "has a % that is not followed by two hexadecimal digits of UTF-8 text; write % as %25";
-    let mut out = Zeroizing::new(Vec::with_capacity(text.len()));
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        rest = after;
-        if first != b'%' {
-            out.push(first);
-            continue;
-        }
-        let (digits, after) = rest.split_at_checked(2).ok_or(WRONG)?;
-        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        match (digit(digits[0]), digit(digits[1])) {
-            (Some(high), Some(low)) => out.push(high << 4 | low),
-            _ => return Err(WRONG),
-        }
-        rest = after;
-    }
-    std::str::from_utf8(&out).map(|text| Zeroizing::new(text.to_owned())).map_err(|_| WRONG)
+    authority::decoded(text, true)
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ const NO_MORE: u64 = 0;
 
 /// How much is shown of where a session is, and of who ended it.
 const MAX_PLACE: usize = 200;
-const MAX_AUTHOR: usize = 80;
+pub(crate) const MAX_AUTHOR: usize = 80;
 /// A date in HTTP has four digits for the year.
 const LATEST: Duration = Duration::from_secs(253_402_300_799);
 
@@ -34,6 +34,9 @@ pub(crate) struct Grant {
     /// The seconds in which the token is handed out without another look, as [`Hot`] packs them, or one of the above.
     hot: AtomicU64,
     is_rejected: AtomicBool,
+    /// Whether it stands for a login that the store has not taken: no other session in the store takes its place by
+    /// itself.
+    pub(crate) keeps_others_out: bool,
     pub(crate) record: Arc<Record>,
     pub(crate) schedule: Schedule,
     /// The process that got the tokens: a forked child may not spend them.
@@ -58,12 +61,19 @@ impl Grant {
         Grant {
             hot: AtomicU64::new(if record.tokens.bearer_bytes().is_some() { NOT_YET } else { NO_MORE }),
             is_rejected: AtomicBool::new(false),
+            keeps_others_out: false,
             record,
             schedule,
             process: ProcessMark::current(),
             place,
             payload: OnceBox::new(),
         }
+    }
+
+    /// The same, for a login that the store has not taken: each call offers it again.
+    pub(crate) fn of_unsaved_login(self) -> Self {
+        self.cool();
+        Grant { keeps_others_out: true, ..self }
     }
 
     /// Whether the token can be handed out at this second without another look.

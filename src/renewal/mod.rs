@@ -70,7 +70,7 @@ pub(crate) enum Renewed {
     /// Somebody else is at it, or asked everybody to wait.
     Held,
     /// We have this record, and the store could not take it.
-    Unsaved { record: Box<Record>, seen: Version, error: Error },
+    Unsaved { record: Box<Record>, seen: Option<Version>, error: Error },
 }
 
 impl Renewal<'_> {
@@ -196,7 +196,7 @@ impl Renewal<'_> {
         let Some(_lock) = self.store.lock(left.min(LONGEST) + LOCK_MARGIN, Some(deadline), deadline)? else {
             return Err(held_too_long());
         };
-        let seen = self.store.load(self.until())?.map_or(Version { session, generation: 0 }, |record| record.version);
+        let seen = self.store.load(self.until())?.map(|record| record.version);
         self.store.prepare(self.until())?;
         let Received { tokens, heard } = login()?;
         self.learn(Origin::Login, heard);

@@ -75,7 +75,7 @@ impl Renewal<'_> {
                 Ok(Some(Renewed::Made(record)))
             }
             Ok(Commit::Outdated(newer)) => Ok(Some(Renewed::Adopted(newer))),
-            Err(error) => Ok(Some(Renewed::Unsaved { record: Box::new(record), seen: present.version, error })),
+            Err(error) => Ok(Some(Renewed::Unsaved { record: Box::new(record), seen: Some(present.version), error })),
         }
     }
 

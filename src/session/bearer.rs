@@ -77,7 +77,7 @@ impl Session {
             let need = match self.need(&grant, now) {
                 Ok(need) => need,
                 Err(_) if self.has_changed(&grant, deadline) => continue,
-                Err(error) => return Err(error),
+                Err(error) => return Err(self.displaced().unwrap_or(error)),
             };
             match need {
                 Need::Nothing => {
@@ -220,6 +220,10 @@ impl Session {
 
     /// A renewal whose token has already run out (a lost answer that is given again, late) is followed by one more.
     fn renew_until_valid(&self, grant: &Arc<Grant>, wish: Wish, journal: &Journal) -> Result<()> {
+        self.save(wish.deadline, journal)?;
+        if !self.is_current(grant) {
+            return Ok(());
+        }
         let mut grant = grant.clone();
         // Once, whatever comes of it: a short timeout_ms must not be spent on waiting again and again.
         let mut is_doubtful = !wish.is_early && self.has_seeded.swap(false, Ordering::Relaxed);

@@ -72,6 +72,8 @@ pub struct Session {
     /// Whether the log was told of a token whose `exp` can't be read.
     has_warned_of_exp: AtomicBool,
     unsaved: ArcSwapOption<Unsaved>,
+    /// Why a login that was never saved has come to nothing; until the next one.
+    displaced: ArcSwapOption<Error>,
     /// Reading of the steady clock before which it is not offered to the store again.
     save_again_ms: AtomicI64,
     counts: Counts,
@@ -241,6 +243,7 @@ impl Session {
             reported: ArcSwapOption::empty(),
             has_warned_of_exp: AtomicBool::new(false),
             unsaved: ArcSwapOption::empty(),
+            displaced: ArcSwapOption::empty(),
             save_again_ms: AtomicI64::new(i64::MIN),
             counts: Counts::default(),
             log: Log::default(),
@@ -281,12 +284,14 @@ impl Session {
         self.is_read.store(true, Ordering::Release);
         match began {
             Renewed::Unsaved { record, seen, error } => {
+                self.displaced.store(None);
                 self.keep_unsaved(*record, seen, &error, &self.current.load_full(), journal);
                 Err(error)
             }
             Renewed::Made(record) | Renewed::Adopted(record) => {
-                self.unsaved.store(None);
-                Ok(self.install(record, &self.current.load_full()).record.version.generation)
+                let generation = record.version.generation;
+                self.start_anew(record);
+                Ok(generation)
             }
             Renewed::Held => {
                 Err(Error::new(Status::LockTimeout, "another process held this session too long; try again"))
@@ -336,8 +341,7 @@ impl Session {
         let held = self.current.load_full();
         let (tombstone, last) = self.renewal(deadline, false, &journal).end_session(random::number())?;
         journal.tell(LogLevel::Information, || "logged out".to_owned());
-        self.unsaved.store(None);
-        self.install(tombstone, &self.current.load_full());
+        self.start_anew(tombstone);
         self.is_read.store(true, Ordering::Release);
         // What the store could not take, or has lost, is here only.
         let is_newer = |last: &Arc<Record>| {
@@ -358,6 +362,13 @@ impl Session {
         Ok(())
     }
 
+    /// Whatever was kept here of an earlier login is void.
+    fn start_anew(&self, record: Arc<Record>) {
+        self.unsaved.store(None);
+        self.displaced.store(None);
+        self.settle(record);
+    }
+
     /// What is there, expired or not. Never renews; a shared store that nobody has read yet is read first.
     pub fn current(&self) -> Result<Current> {
         self.read_once(self.deadline())?;
@@ -365,6 +376,9 @@ impl Session {
         if grant.record.tokens.is_none() {
             // Somebody may have logged in meanwhile.
             self.has_changed(&grant, self.deadline());
+            if let Some(error) = self.displaced() {
+                return Err(error);
+            }
         }
         Ok(Current(self.current.load()))
     }
@@ -401,8 +415,10 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // The last chance for an answer that the store could not take; a child has none to give.
-        let _ = self.save(self.deadline(), &self.log.journal());
+        // The last chance for an answer that the store could not take; a child leaves it to its parent.
+        if self.unsaved.load().as_deref().is_some_and(Unsaved::is_of_this_process) {
+            let _ = self.save(self.deadline(), &self.log.journal());
+        }
     }
 }
 

@@ -11,22 +11,68 @@ use super::looks::Look;
 use super::{Session, given, strip_scheme};
 use crate::error::{Error, Result, Status};
 use crate::fork::ProcessMark;
-use crate::grant::Grant;
+use crate::grant::{Grant, MAX_AUTHOR};
 use crate::log::{Journal, LogLevel};
 use crate::random;
-use crate::record::{Record, Version};
+use crate::record::{Record, Tokens, Version};
+use crate::redact::clean;
 use crate::renewal::{early_after_doubt_ms, fingerprint};
 use crate::schedule::{Life, Origin};
 use crate::store::{Commit, Expected};
 
 /// Longer than a store takes to take a record, or to fail.
 const LONGEST_SAVE_MS: i64 = 20_000;
+/// How often a late save tries to come before others who change the store.
+const SAVE_TRIES: usize = 3;
 
 /// A record that the store could not take.
 pub(super) struct Unsaved {
     record: Arc<Record>,
-    seen: Version,
+    /// What the store held when the login or the renewal began; None: nothing.
+    seen: Option<Version>,
     process: ProcessMark,
+}
+
+/// What is to be done about an unsaved record, as the store is now.
+enum Prospect {
+    /// Nothing: it had been taken after all.
+    Saved,
+    /// It takes the place of this.
+    Next(Expected),
+    /// Nothing any more: what is there came later.
+    Superseded,
+}
+
+impl Unsaved {
+    pub(super) fn is_of_this_process(&self) -> bool {
+        self.process == ProcessMark::current()
+    }
+
+    fn prospect(&self, present: Option<&Record>) -> Prospect {
+        let Some(present) = present else {
+            return Prospect::Next(Expected::Nothing);
+        };
+        let (ours, there) = (self.record.version, present.version);
+        if self.record.origin == Origin::Login {
+            // Renewals of the session that it was to replace, and tokens that only seed, are older wishes.
+            let is_older = self.seen.map_or(present.origin == Origin::Given, |seen| seen.session == there.session);
+            return match is_older {
+                _ if there.session == ours.session => Prospect::Saved,
+                true => Prospect::Next(Expected::Record(there)),
+                false => Prospect::Superseded,
+            };
+        }
+        if there.session != ours.session {
+            Prospect::Superseded
+        } else if there.generation < ours.generation {
+            // What was seen, or what a store that was set back holds.
+            Prospect::Next(Expected::Record(there))
+        } else if present.tokens.refresh_token() == self.record.tokens.refresh_token() {
+            Prospect::Saved
+        } else {
+            Prospect::Superseded
+        }
+    }
 }
 
 impl Session {
@@ -47,6 +93,9 @@ impl Session {
         if !self.store.is_shared() {
             return Ok(());
         }
+        if let Some(error) = self.displaced() {
+            return Err(error);
+        }
         let failures = self.looks.failures();
         let outcome = self.adopt_stored(deadline);
         self.looks.note(failures, outcome.as_ref().err(), self.clock.now().mono_ms);
@@ -54,6 +103,8 @@ impl Session {
     }
 
     fn adopt_stored(&self, deadline: Instant) -> Result<()> {
+        // What is kept here goes before what the store has.
+        self.save(deadline, &self.log.journal())?;
         let grant = self.current.load_full();
         match self.store.load(deadline)? {
             Some(record) => drop(self.install(record, &grant)),
@@ -101,7 +152,7 @@ impl Session {
     pub(super) fn keep_unsaved(
         &self,
         mut record: Record,
-        seen: Version,
+        seen: Option<Version>,
         why: &Error,
         held: &Arc<Grant>,
         journal: &Journal,
@@ -109,10 +160,16 @@ impl Session {
         journal.tell(LogLevel::Error, || {
             format!("the new tokens are kept here only, and offered to the store again: {}", why.message())
         });
-        record.version.generation = seen.generation.saturating_add(1);
+        let is_login = record.origin == Origin::Login;
+        record.version.generation = seen.map_or(0, |seen| seen.generation).saturating_add(1);
         let record = Arc::new(record);
         let process = ProcessMark::current();
         self.unsaved.store(Some(Arc::new(Unsaved { record: record.clone(), seen, process })));
+        if is_login {
+            let grant = Arc::new(self.new_grant(record).of_unsaved_login());
+            self.current.store(grant.clone());
+            return grant;
+        }
         let grant = self.install(record, held);
         grant.cool();
         grant
@@ -136,49 +193,74 @@ impl Session {
         }
     }
 
-    /// Offers the store what it could not take before.
+    /// Offers the store what it could not take before. A child does as its parent: the store takes it once.
     pub(super) fn save(&self, deadline: Instant, journal: &Journal) -> Result<()> {
         let Some(unsaved) = self.unsaved.load_full() else {
             return Ok(());
         };
-        // A child leaves this to its parent, whose answer it is.
-        if unsaved.process != ProcessMark::current() {
+        for _ in 0..SAVE_TRIES {
+            let present = self.store.load(deadline)?;
+            let record = match (unsaved.prospect(present.as_deref()), present) {
+                (Prospect::Next(expected), _) => {
+                    match self.store.commit(expected, Record::clone(&unsaved.record), deadline)? {
+                        Commit::Done(record) => record,
+                        Commit::Outdated(_) => continue,
+                    }
+                }
+                (Prospect::Superseded, Some(present)) => return self.give_way(&unsaved, present, journal),
+                (_, Some(present)) => present,
+                (_, None) => continue,
+            };
+            self.unsaved.store(None);
+            journal.tell(LogLevel::Information, || "the store has taken the tokens".to_owned());
+            self.settle(record);
             return Ok(());
         }
-        let present = self.store.load(deadline)?;
-        let ours = unsaved.record.version;
-        let expected = match present.as_ref().map(|record| record.version) {
-            None => Expected::Nothing,
-            Some(version) if version == unsaved.seen => Expected::Record(version),
-            // A store that was set back has an older record of the same session.
-            Some(version) if version.session == ours.session && version.generation < ours.generation => {
-                Expected::Record(version)
-            }
-            // Somebody else's record, or our own that was taken after all.
-            Some(_) => Expected::Nothing,
-        };
-        match self.store.commit(expected, Record::clone(&unsaved.record), deadline)? {
-            Commit::Done(record) | Commit::Outdated(record) => {
-                self.unsaved.store(None);
-                journal.tell(LogLevel::Information, || "the store has taken the tokens".to_owned());
-                self.settle(record);
-            }
-        }
-        Ok(())
+        let what = "the session store keeps changing while the tokens kept here are offered to it";
+        Err(Error::new(Status::Store, what).retryable())
     }
 
-    /// Makes the record that the store holds after a late save current, ready to be handed out unseen.
-    fn settle(&self, record: Arc<Record>) {
-        let held = self.current.load_full();
-        if held.record.version != record.version {
-            self.install(record, &held);
-            return;
+    /// Drops unsaved tokens, since `present` came later. A login is not replaced by somebody else's without a word.
+    fn give_way(&self, unsaved: &Unsaved, present: Arc<Record>, journal: &Journal) -> Result<()> {
+        if unsaved.record.origin != Origin::Login {
+            self.unsaved.store(None);
+            journal.tell(LogLevel::Warning, || {
+                "the session store holds something newer than the tokens kept here, which are dropped".to_owned()
+            });
+            self.settle(present);
+            return Ok(());
         }
-        let grant = self.grant(record);
-        let previous = self.current.compare_and_swap(&held, grant.clone());
-        if Arc::ptr_eq(&previous, &held) {
-            self.keep_report(&held, &grant);
+        let by = clean(&present.author.to_string(), &[], MAX_AUTHOR);
+        let did = if present.is_tombstone() { "logged out" } else { "logged in" };
+        let why = format!("the session store did not take the login made here, and {by} has {did} since; log in again");
+        let error = Error::new(Status::NoToken, why);
+        self.displaced.store(Some(error.clone().into()));
+        self.unsaved.store(None);
+        let nothing = Record { tokens: Tokens::none(), origin: Origin::Given, ..Record::clone(&unsaved.record) };
+        self.current.store(self.new_grant(nothing.into()).of_unsaved_login().into());
+        journal.tell(LogLevel::Error, || error.message().to_owned());
+        Err(error)
+    }
+
+    /// Why there is nothing to hand out until the next login, if the last one got lost.
+    pub(super) fn displaced(&self) -> Option<Error> {
+        self.displaced.load().as_deref().cloned()
+    }
+
+    /// Makes the record that the store holds after a login, a logout or a late save current, ready to be handed out
+    /// unseen.
+    pub(super) fn settle(&self, record: Arc<Record>) {
+        let mut held = self.current.load_full();
+        while held.record.version == record.version || held.keeps_others_out {
+            let grant = self.grant(record.clone());
+            let previous = self.current.compare_and_swap(&held, grant.clone());
+            if Arc::ptr_eq(&previous, &held) {
+                self.keep_report(&held, &grant);
+                return;
+            }
+            held = Guard::into_inner(previous);
         }
+        self.install(record, &held);
     }
 
     /// Whether the token of `grant` can be handed out.
@@ -189,8 +271,12 @@ impl Session {
     }
 
     fn grant(&self, record: Arc<Record>) -> Arc<Grant> {
+        Arc::new(self.new_grant(record))
+    }
+
+    fn new_grant(&self, record: Arc<Record>) -> Grant {
         let now = self.clock.now();
-        Arc::new(Grant::new(record, now, self.drift.offset_ms(), self.policy, self.place.clone()))
+        Grant::new(record, now, self.drift.offset_ms(), self.policy, self.place.clone())
     }
 
     /// Makes `record` current in the place of `seen`, or of something older. Gives back what is current then.
@@ -203,7 +289,9 @@ impl Session {
             let is_next = ours.session != theirs.session
                 && grant.record.is_not_older(&present.record)
                 && Arc::ptr_eq(&present, seen);
-            if ours.generation <= theirs.generation && !is_next {
+            // What somebody logs in with is not replaced before the store could be asked about it.
+            let is_barred = ours.session != theirs.session && present.keeps_others_out;
+            if is_barred || (ours.generation <= theirs.generation && !is_next) {
                 return present;
             }
             let previous = self.current.compare_and_swap(&present, grant.clone());

@@ -607,6 +607,122 @@ fn a_rejected_token_does_not_come_back_because_a_call_was_slow() {
     assert_eq!(sent(&requests), Vec::<String>::new());
 }
 
+/// A session that has logged in while the store, which holds `r` of session 7, could not take it; and what it logs.
+fn unsaved_login(world: &World) -> (Session, Sent, Arc<Mutex<Vec<String>>>) {
+    world.store.put(Some(world.record(7, 3, NOW_S - 1, "r", Origin::Login)));
+    let (session, requests) = world.session(good(NOW_S));
+    session.current().unwrap();
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let kept = lines.clone();
+    let sink: Arc<LogSink> = Arc::new(move |_, line: &str| kept.lock().unwrap().push(line.to_owned()));
+    session.set_log(Some((LogLevel::Debug, sink))).unwrap();
+    world.store.fails_to_commit.store(true, SeqCst);
+    let error = session.login("grace", "hopper", "navy", None).unwrap_err();
+    assert_eq!(error.status(), Status::Store);
+    (session, requests, lines)
+}
+
+/// The token that a login brought in `unsaved_login`.
+fn of_login() -> String {
+    format!("Bearer {}", jwt(NOW_S, 1))
+}
+
+fn says(lines: &Mutex<Vec<String>>, what: &str) -> bool {
+    lines.lock().unwrap().iter().any(|line| line.contains(what))
+}
+
+#[test]
+fn an_unsaved_login_takes_the_place_of_what_was_renewed_meanwhile() {
+    let world = World::new();
+    let (session, _, lines) = unsaved_login(&world);
+    assert_eq!(bearer(&session).unwrap(), of_login());
+    assert!(!says(&lines, "the store has taken"));
+    // Somebody renews the session of before, twice, and the store is back.
+    world.store.put(Some(world.record(7, 5, NOW_S - 1, "r++", Origin::Renewal)));
+    world.store.fails_to_commit.store(false, SeqCst);
+    assert_eq!(bearer(&session).unwrap(), of_login());
+    assert!(says(&lines, "the store has taken"));
+    let (version, refresh_token) = world.store.holds().unwrap();
+    assert_eq!((version.generation, refresh_token.as_str()), (6, "login+"));
+    assert_ne!(version.session, 7);
+    // And it goes on from there.
+    world.clock.advance_ms(60_000);
+    session.refresh(None).unwrap();
+    assert_eq!(world.store.holds().unwrap().1, "login++");
+}
+
+#[test]
+fn nothing_is_taken_over_while_a_login_is_unsaved() {
+    let world = World::new();
+    let (session, requests, _) = unsaved_login(&world);
+    world.store.put(Some(world.record(7, 9, NOW_S, "r+++", Origin::Renewal)));
+    // Looks of any kind: by name, by a getter, early, late, and one that began before the login.
+    assert_eq!(session.refresh(None).unwrap_err().status(), Status::Store);
+    assert_eq!(session.current().unwrap().bearer().unwrap(), of_login());
+    let held = session.current.load_full();
+    session.install(Arc::new(world.record(7, 9, NOW_S, "r+++", Origin::Renewal)), &held);
+    assert_eq!(bearer(&session).unwrap(), of_login());
+    let _ = session.info();
+    world.clock.advance_ms(LIFE_S * 1000 * 9 / 10);
+    assert_eq!(bearer(&session).unwrap(), of_login());
+    world.clock.advance_ms(LIFE_S * 1000);
+    assert_eq!(bearer(&session).unwrap_err().status(), Status::Store);
+    assert_eq!(sent(&requests), ["login"]);
+}
+
+#[test]
+fn an_unsaved_login_gives_way_to_a_later_one_loudly() {
+    let world = World::new();
+    let logged_in = world.record(99, 4, NOW_S, "theirs", Origin::Login);
+    let logged_out = Record { tokens: Tokens::none(), ..logged_in.clone() };
+    for other in [logged_in, logged_out] {
+        let (session, _, lines) = unsaved_login(&world);
+        world.store.put(Some(other.clone()));
+        world.store.fails_to_commit.store(false, SeqCst);
+        for _ in 0..3 {
+            let error = bearer(&session).unwrap_err();
+            assert!(error.status() == Status::NoToken && error.message().contains("log in again"), "{error}");
+            assert_eq!(session.refresh(None).unwrap_err(), error);
+            assert_eq!(session.current().map(drop).unwrap_err(), error);
+            world.clock.advance_ms(60_000);
+        }
+        assert!(!says(&lines, "the store has taken") && says(&lines, "log in again"));
+        assert_eq!(world.store.holds().unwrap().0, other.version);
+        session.login("grace", "hopper", "navy", None).unwrap();
+        bearer(&session).unwrap();
+        assert_eq!(world.store.holds().unwrap().1, "login+");
+        session.logout().unwrap();
+    }
+}
+
+#[test]
+fn a_login_of_which_only_the_answer_got_lost_is_saved() {
+    let world = World::new();
+    let (session, _, _) = unsaved_login(&world);
+    // The store had taken it, and others have gone on.
+    let ours = session.current.load_full().record.version.session;
+    world.store.put(Some(world.record(ours, 9, NOW_S + 5, "of ours", Origin::Renewal)));
+    world.store.fails_to_commit.store(false, SeqCst);
+    assert_eq!(bearer(&session).unwrap(), format!("Bearer {}", jwt(NOW_S + 5, 0)));
+}
+
+#[test]
+fn an_unsaved_renewal_that_comes_too_late_is_not_said_to_be_saved() {
+    let world = World::new();
+    world.store.put(Some(world.record(7, 3, EXPIRED_S, "r", Origin::Renewal)));
+    let (session, _) = world.session(good(NOW_S));
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let kept = lines.clone();
+    let sink: Arc<LogSink> = Arc::new(move |_, line: &str| kept.lock().unwrap().push(line.to_owned()));
+    session.set_log(Some((LogLevel::Debug, sink))).unwrap();
+    world.store.fails_to_commit.store(true, SeqCst);
+    bearer(&session).unwrap();
+    world.store.put(Some(world.record(7, 5, NOW_S + 9, "others", Origin::Renewal)));
+    world.store.fails_to_commit.store(false, SeqCst);
+    assert_eq!(bearer(&session).unwrap(), format!("Bearer {}", jwt(NOW_S + 9, 0)));
+    assert!(!says(&lines, "the store has taken"), "{lines:?}");
+}
+
 #[test]
 fn an_old_look_does_not_undo_a_logout() {
     let world = World::new();

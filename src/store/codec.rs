@@ -5,6 +5,7 @@ use crate::author::{Author, Place};
 use crate::clock::{Clock, Now};
 use crate::error::{Error, Result, Status};
 use crate::record::{Intent, LastFailure, Notes, Record, Refusal, Tokens, Version};
+use crate::redact::clean;
 use crate::schedule::Origin;
 use crate::secret::SecretBytes;
 use crate::text::is_visible_ascii;
@@ -13,6 +14,8 @@ use crate::wiped_json::{Member, WipedJson, write_object};
 
 /// A larger number was written by a later version of this library, and is refused.
 const FORMAT: u64 = 1;
+/// How much is shown of an environment's name or host.
+const MAX_SHOWN: usize = 80;
 
 /// The members that tell of a process.
 struct AuthorNames {
@@ -98,9 +101,17 @@ impl Codec {
         }
         let (env, host) = (json.text("env").ok_or_else(damaged)?, json.text("host").ok_or_else(damaged)?);
         if env != self.env || !is_same_base(host, &self.host) {
+            let shown = |text| clean(text, &[], MAX_SHOWN);
             return Err(Error::new(
                 Status::Config,
-                "the session store holds a session of another env or host; give each its own store",
+                format!(
+                    "the session store holds a session of env \"{}\" at {}, and this one is of \"{}\" at {}; give each \
+                     its own store",
+                    shown(env),
+                    shown(host),
+                    shown(&self.env),
+                    shown(&self.host)
+                ),
             ));
         }
         let session = json.text("session").and_then(|hex| u64::from_str_radix(hex, 16).ok()).ok_or_else(damaged)?;
@@ -342,6 +353,9 @@ pub(super) mod tests {
         ] {
             assert_eq!(codec().read(bad.as_bytes()).unwrap_err().status(), status, "{bad}");
         }
+        let error = codec().read(good.replace("sandbox", "prod").as_bytes()).unwrap_err();
+        let words = "env \"prod\" at https://host/api, and this one is of \"sandbox\" at https://host/api";
+        assert!(error.message().contains(words), "{error}");
     }
 
     #[test]

@@ -19,7 +19,6 @@ const ANSWERS: &[(&str, &str, bool)] = &[
     ("WRONGPASS", "refuses the user name or password of the URL", false),
     ("NOAUTH", "wants a password, which the URL does not have", false),
     ("without any password configured", "has no password, but the URL has one", false),
-    ("NOPERM", "does not let this user do what is needed; see the ACL in docs/sharing.md", false),
     ("DENIED", "is in protected mode and refuses other hosts", false),
     ("WRONGTYPE", "holds something else under the session's name; name another by ?key=", false),
     ("READONLY", "is a replica that can't be written to; name the primary", true),
@@ -111,12 +110,66 @@ fn of_tls(peer: &Peer, place: &str, error: &rustls::Error) -> Error {
     }
 }
 
+/// What was asked of Redis, to name what a user lacks.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    /// A script, or a command's name.
+    pub(super) script: &'a str,
+    pub(super) key: Option<&'a str>,
+}
+
+impl Asked<'_> {
+    /// The commands that it takes, of which Redis may refuse one without saying which.
+    fn commands(&self) -> Vec<String> {
+        let called = self.script.split("redis.call('").skip(1).filter_map(|rest| rest.split('\'').next());
+        let mut commands: Vec<String> = called.map(str::to_ascii_lowercase).collect();
+        commands.sort();
+        commands.dedup();
+        if commands.is_empty() { vec![self.script.to_ascii_lowercase()] } else { commands }
+    }
+}
+
+/// What an ACL refuses, if that is what `text` says. Where a script ran into it, older versions name neither command nor
+/// key.
+fn refused_by_acl(text: &str, asked: Asked, secrets: &[&str]) -> Option<String> {
+    let is_about_key = text.contains("access") && text.contains("key");
+    let is_refusal = text.contains("NOPERM")
+        || text.contains("can't run this command")
+        || text.contains("ACL failure")
+        || (is_about_key && text.contains("The user executing the script"));
+    if !is_refusal {
+        return None;
+    }
+    let key = asked.key.map(|key| redact::clean(key, secrets, 80));
+    if let Some(key) = key.as_ref().filter(|_| is_about_key) {
+        let pattern = key.split_inclusive('}').next().unwrap_or_default();
+        return Some(format!(
+            "does not let this user use the key {key}; give it ~{pattern}* by ACL SETUSER, see docs/sharing.md"
+        ));
+    }
+    let named = text.split_once("run the '").and_then(|(_, rest)| rest.split('\'').next());
+    let commands = match named {
+        Some(command) => vec![redact::clean(command, secrets, 40)],
+        None => asked.commands(),
+    };
+    let on = key.map(|key| format!(" on the key {key}")).unwrap_or_default();
+    let one_of = if commands.len() > 1 { "one of " } else { "" };
+    Some(format!(
+        "does not let this user run {one_of}{}{on}; give it +{} by ACL SETUSER, see docs/sharing.md",
+        commands.join(", "),
+        commands.join(" +")
+    ))
+}
+
 /// An answer that says no, or is none.
-pub(super) fn of_answer(place: &str, error: &RedisError, secrets: &[&str]) -> Error {
+pub(super) fn of_answer(place: &str, error: &RedisError, asked: Asked, secrets: &[&str]) -> Error {
     let Some(code) = error.code() else {
         return lasting(place, "does not speak Redis' protocol on this port; is it rediss://?");
     };
     let text = format!("{code} {}", error.detail().unwrap_or_default());
+    if let Some(what) = refused_by_acl(&text, asked, secrets) {
+        return lasting(place, &what);
+    }
     let is_said = |what: &str| match what.contains(' ') {
         true => text.contains(what),
         false => text.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == what),

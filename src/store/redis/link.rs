@@ -8,7 +8,7 @@ use redis::{Cmd, ConnectionLike, ErrorKind, Parser, RedisError, RedisResult, Scr
 use rustls::pki_types::ServerName;
 use zeroize::Zeroizing;
 
-use super::fault;
+use super::fault::{self, Asked};
 use super::url::{RedisUrl, host_and_port};
 use crate::error::{Error, Result, Status};
 use crate::secret::Secret;
@@ -80,6 +80,7 @@ pub(super) struct Link<'a> {
 impl Link<'_> {
     /// Runs a script on `key`. In a cluster it follows to the node that has the key.
     pub(super) fn run(&mut self, script: &str, key: &str, arguments: &[&[u8]]) -> Result<Value> {
+        let asked = Asked { script, key: Some(key) };
         let script = Script::new(script);
         let mut call = script.key(key);
         for argument in arguments {
@@ -93,7 +94,7 @@ impl Link<'_> {
                     moves += 1;
                     self.follow(&error)?;
                 }
-                Err(error) => return Err(self.explain(&error)),
+                Err(error) => return Err(self.explain(&error, asked)),
             }
         }
     }
@@ -116,16 +117,17 @@ impl Link<'_> {
                 command.arg(user.expose());
             }
             command.arg(password.expose());
-            self.tell(&command)?;
+            self.tell(&command, "auth")?;
         }
         if url.db != 0 {
-            self.tell(redis::cmd("SELECT").arg(url.db))?;
+            self.tell(redis::cmd("SELECT").arg(url.db), "select")?;
         }
         Ok(())
     }
 
-    fn tell(&mut self, command: &Cmd) -> Result<()> {
-        command.query::<Value>(self).map(drop).map_err(|error| self.explain(&error))
+    fn tell(&mut self, command: &Cmd, name: &str) -> Result<()> {
+        let asked = Asked { script: name, key: None };
+        command.query::<Value>(self).map(drop).map_err(|error| self.explain(&error, asked))
     }
 
     /// Goes on at the node that `moved` names.
@@ -145,7 +147,7 @@ impl Link<'_> {
         self.log_in()
     }
 
-    fn explain(&mut self, error: &RedisError) -> Error {
+    fn explain(&mut self, error: &RedisError, asked: Asked) -> Error {
         match self.line.broken.take() {
             Some(broken) => {
                 if verdict(&broken).is_some() {
@@ -156,7 +158,7 @@ impl Link<'_> {
             None => {
                 let login = [&self.server.url.user, &self.server.url.password];
                 let secrets: Vec<&str> = login.into_iter().flatten().map(Secret::expose).collect();
-                fault::of_answer(&self.line.place, error, &secrets)
+                fault::of_answer(&self.line.place, error, asked, &secrets)
             }
         }
     }

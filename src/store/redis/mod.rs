@@ -31,6 +31,7 @@ use crate::error::{Error, Result, Status};
 use crate::fork::ProcessMark;
 use crate::random;
 use crate::record::{Notes, Record, Version};
+use crate::redact;
 use crate::transport::Trust;
 use crate::transport::authority::place;
 
@@ -45,6 +46,10 @@ const LAST_TRY: Duration = Duration::from_secs(1);
 const LAST_WORK: Duration = Duration::from_millis(500);
 /// Between two looks at a lock, more or less. Ten thousand hosts may wait for it, with a new connection every time.
 const PAUSE: Duration = Duration::from_secs(1);
+
+const NO_LOCK: &str = "has something under the name of the session's lock that is no lock; remove it";
+/// How much is shown of where the session is.
+const MAX_PLACE: usize = 200;
 
 /// Nothing, or record, version and notes.
 const READ: &str = "
@@ -131,16 +136,28 @@ impl RedisStore {
 
     /// What READ gave.
     fn decode(&self, answer: Value) -> Result<Option<Arc<Record>>> {
-        fields(answer)?.map(|fields| self.record(&fields).map(Arc::new)).transpose()
+        self.fields(answer)?.map(|fields| self.record(&fields).map(Arc::new)).transpose()
     }
 
     fn record(&self, fields: &Fields) -> Result<Record> {
-        let mut record = self.codec.read(&fields.record)?;
-        if version_text(record.version).as_bytes() != fields.version.as_slice() {
-            return Err(damaged());
-        }
-        record.notes = self.codec.read_notes(&fields.notes)?;
-        Ok(record)
+        let read = || {
+            let mut record = self.codec.read(&fields.record)?;
+            if version_text(record.version).as_bytes() != fields.version.as_slice() {
+                return Err(damaged());
+            }
+            record.notes = self.codec.read_notes(&fields.notes)?;
+            Ok(record)
+        };
+        read().map_err(|error| self.locate(error))
+    }
+
+    fn fields(&self, answer: Value) -> Result<Option<Fields>> {
+        fields(answer).map_err(|error| self.locate(error))
+    }
+
+    /// `error`, said to be about what this store holds.
+    fn locate(&self, error: Error) -> Error {
+        error.in_context(&redact::clean(&self.server.url.shown(), &[], MAX_PLACE))
     }
 
     /// One try. None: somebody else has it.
@@ -161,7 +178,7 @@ impl RedisStore {
                 until,
             })),
             Ok(Value::Int(0)) => Ok(None),
-            Ok(_) => Err(self.fault("has something under the name of the session's lock that is no lock; remove it")),
+            Ok(_) => Err(fault_of(&self.server, NO_LOCK)),
             Err(error) => {
                 // A server that is slow may still do as it was told, and nobody would know whose the lock is.
                 link.retract(RELEASE, &key, &owner);
@@ -169,10 +186,10 @@ impl RedisStore {
             }
         }
     }
+}
 
-    fn fault(&self, what: &str) -> Error {
-        fault::lasting(&place(&self.server.url.host, self.server.url.port), what)
-    }
+fn fault_of(server: &Server, what: &str) -> Error {
+    fault::lasting(&place(&server.url.host, server.url.port), what)
 }
 
 impl Store for RedisStore {
@@ -231,7 +248,7 @@ impl Store for RedisStore {
     fn note(&self, seen: Version, was: &Notes, notes: &Notes, until: Instant) -> Result<bool> {
         let mut link = self.open(until)?;
         // Compared by their meaning here, and by their bytes there: another version may write them otherwise.
-        let Some(fields) = fields(link.run(READ, &self.record_key, &[])?)? else {
+        let Some(fields) = self.fields(link.run(READ, &self.record_key, &[])?)? else {
             return Ok(false);
         };
         let present = self.record(&fields)?;
@@ -241,7 +258,7 @@ impl Store for RedisStore {
         let notes = self.codec.write_notes(notes)?;
         match link.run(NOTE, &self.record_key, &[&fields.version, &fields.notes, notes.expose()])? {
             Value::Int(done) => Ok(done == 1),
-            _ => Err(damaged()),
+            _ => Err(self.locate(damaged())),
         }
     }
 
@@ -272,7 +289,7 @@ impl Store for RedisStore {
             if expected != Expected::Anything {
                 return present
                     .map(Commit::Outdated)
-                    .ok_or_else(|| self.fault("has lost the session's record").retryable());
+                    .ok_or_else(|| fault_of(&self.server, "has lost the session's record").retryable());
             }
             seen = present.map(|record| record.version);
         }
@@ -321,7 +338,7 @@ impl Lock for RedisLock {
             Value::Int(left) => Ok(u64::try_from(left)
                 .is_ok_and(|left| Duration::from_millis(left).saturating_sub(asked.elapsed()) >= rest)
                 && self.is_ours_here()),
-            _ => Err(damaged()),
+            _ => Err(fault_of(&self.server, NO_LOCK)),
         }
     }
 }

@@ -492,8 +492,37 @@ fn who_may_not_is_told_why() {
     assert!(lock.is_held(Duration::ZERO, later()).unwrap());
     drop(lock);
     assert_eq!(server.cli(&["-a", "canary-right", "EXISTS", "{gcauth}:lock"]), "0");
-    let elsewhere = store(&format!("redis://job:canary%40%C3%A9@127.0.0.1:{port}?key=canary"));
+    let elsewhere = store(&format!("redis://job:canary%40%C3%A9@127.0.0.1:{port}?key=other"));
     refused(&elsewhere, "does not let this user", false);
+    // What is lacking is named: the command, or else those of the script, and the key.
+    let alter = |change: &[&str]| {
+        assert_eq!(server.cli(&[&["-a", "canary-right", "ACL", "SETUSER", "job"], change].concat()), "OK");
+    };
+    let (load, lock) = (
+        || store_of_user.load(later()).unwrap_err(),
+        || store_of_user.lock(TERM, None, later()).err().expect("no lock"),
+    );
+    let in_db = store(&format!("redis://job:canary%40%C3%A9@127.0.0.1:{port}/1"));
+    for (change, back, error, parts) in [
+        ("-evalsha", "+evalsha", &load as &dyn Fn() -> Error, ["run evalsha", "{gcauth};", "give it +evalsha"]),
+        ("-hmget", "+hmget", &load, ["hmget", "{gcauth};", "+hmget"]),
+        ("-set", "+set", &lock, ["set", "{gcauth}:lock;", "+set"]),
+        ("-select", "+select", &|| in_db.load(later()).unwrap_err(), ["run select", "give it +select", "ACL SETUSER"]),
+    ] {
+        alter(&[change]);
+        let error = error();
+        assert_eq!((error.status(), error.is_retryable()), (Status::Store, false));
+        for part in parts.iter().chain(&["127.0.0.1", "does not let this user", "docs/sharing.md"]) {
+            assert!(error.message().contains(part), "{change}: {error} lacks {part}");
+        }
+        alter(&[back]);
+    }
+    alter(&["resetkeys", "~{gcauth}"]);
+    assert_eq!(present(&store_of_user), Some(version(1, 2)));
+    for (error, key) in [(lock(), "{gcauth}:lock"), (elsewhere.load(later()).unwrap_err(), "{other}")] {
+        let words = format!("does not let this user use the key {key}; give it ~{}*", key.replace(":lock", ""));
+        assert!(error.message().contains(&words), "{error}");
+    }
     let shown = format!("{store_of_user:?} {:?} {:?}", store_of_user.server.url, elsewhere.load(later()));
     assert!(!shown.contains("canary@") && !shown.contains("canary%") && !shown.contains("job"), "{shown}");
 
@@ -561,7 +590,7 @@ fn with_token(token: &str) -> Record {
 fn a_record_of_a_mebibyte() {
     let Some(server) = RedisServer::start() else { return };
     let store = store(&server.url());
-    let token = "\"\\é".repeat((1 << 20) / 4);
+    let token = "\"\\%".repeat((1 << 20) / 3);
     assert_eq!(done(store.commit(Expected::Nothing, with_token(&token), later())), version(1, 0));
     assert_eq!(store.load(later()).unwrap().unwrap().tokens.token(), Some(token.as_str()));
     assert_eq!(done(store.commit(Expected::Record(version(1, 0)), with_token("small"), later())), version(1, 1));
@@ -626,7 +655,9 @@ fn what_is_not_ours_is_left_alone() {
     ] {
         assert_ne!(bad, good);
         server.cli(&["HSET", key, "record", &bad]);
-        assert_eq!(store.load(later()).unwrap_err().status(), status);
+        let error = store.load(later()).unwrap_err();
+        assert_eq!(error.status(), status);
+        assert!(error.message().starts_with(&format!("{}?key=gcauth: ", server.url())), "{error}");
         assert_eq!(store.commit(Expected::Anything, record(2, 0), later()).unwrap_err().status(), status);
         assert_eq!(store.commit(Expected::Nothing, record(2, 0), later()).unwrap_err().status(), status);
         assert_eq!(server.cli(&["HGET", key, "record"]), bad);

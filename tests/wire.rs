@@ -423,6 +423,44 @@ fn secrets_that_the_server_echoes_are_cut_out() {
 }
 
 #[test]
+fn secrets_that_the_server_echoes_in_other_forms_are_cut_out() {
+    use base64::Engine;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
+    let password = "canary&<Ada>/'+ \"\u{fc}";
+    let basic = STANDARD.encode(format!("{USER}:{password}"));
+    let forms = [
+        "canary&amp;&lt;Ada&gt;/&#x27;+ &quot;\u{fc}".to_owned(),
+        "canary%26%3cAda%3e/%27%2b%20%22%c3%bc".to_owned(),
+        "canary%26%3CAda%3E%2F%27%2B+%22%C3%BC".to_owned(),
+        r#"canary\u0026\u003cAda\u003e\/'+ \"\u00fc"#.to_owned(),
+        basic.clone(),
+        URL_SAFE_NO_PAD.encode(password),
+    ];
+    let world = World::new();
+    for form in &forms {
+        for body in [
+            Body::Json(json!({"message": format!("wrong: {form}"), "details": [form]})),
+            Body::Text(format!("wrong: {form}")),
+            Body::Html(format!("<html><title>wrong: {form}</title></html>")),
+            Body::Raw(format!("{{\"message\":\"wrong: {}\"}}", form.replace('\\', r"\\").replace('"', "\\\""))),
+        ] {
+            let what = format!("{body:?}");
+            let session = world.session(json!({}));
+            world.order(Fault::new(
+                Target::Login,
+                Effect::Status { code: 401, body: Some(body), headers: Default::default(), processed: false },
+            ));
+            let error = assert_status(session.login(USER, password, ORGANIZATION, None), Status::Unauthorized);
+            assert!(error.message().contains("wrong: [redacted]"), "{what}: {error}");
+            for piece in ["Ada", "canary", &basic[..8], "Y2FuYXJ5"] {
+                assert!(!error.message().contains(piece), "{what}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
 fn plain_http_to_others_is_refused_before_anything_is_sent() {
     for host in ["http://example.org/api", "http://10.255.255.1", "http://127.0.0.1.example.org"] {
         let config = json!({"env": "x", "environments": {"x": {"host": host}}});

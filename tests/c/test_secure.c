@@ -68,7 +68,7 @@ static int inside(char **arguments)
     gc_auth_free(auth);
     REQUIRE_OK(gc_auth_from_json(config, exported, &auth));
     free(exported);
-    gc_auth_refresh(auth, NULL);
+    CHECK(gc_auth_refresh(auth, NULL) != GC_AUTH_OK);
     gc_auth_free(auth);
     /* Where the user's own session lies. */
     REQUIRE_OK(gc_auth_new("{\"store\":\"user\"}", NULL, NULL, NULL, &auth));

@@ -185,7 +185,7 @@ impl UrlKeys {
     fn locate(&self, error: Error) -> Error {
         match error.status() {
             Status::KeyInvalid | Status::AlgorithmRefused => {
-                error.in_context(&format!("key set at {}", redact::clean(self.endpoint.as_str(), &[], 160)))
+                error.in_context(&format!("key set at {}", redact::clean(self.endpoint.without_query(), &[], 160)))
             }
             _ => error,
         }

@@ -296,7 +296,7 @@ impl Platform {
                 ))
                 .with_http_status(answer.status)
         };
-        let json = WipedJson::parse(answer.body.expose()).ok_or_else(|| wrong("the body is not JSON"))?;
+        let json = WipedJson::parse_answer(answer.body.expose()).ok_or_else(|| wrong("the body is not JSON"))?;
         if !json.is_object() {
             return Err(wrong("the body is not a JSON object"));
         }
@@ -341,7 +341,7 @@ struct Place<'a> {
 
 impl Place<'_> {
     fn name(&self) -> String {
-        format!("{} at {}", self.what, redact::clean(self.endpoint.as_str(), &[], 160))
+        format!("{} at {}", self.what, redact::clean(self.endpoint.without_query(), &[], 160))
     }
 
     /// `error`, said to have happened here.

@@ -41,7 +41,7 @@ const EXCUSES: &[&str] = &["missing", "required", "must be", "should", "unexpect
 /// Whether the body of a refusal is about the refresh token: one of its texts says `invalid_grant`, or that a token or
 /// a session is invalid, expired, revoked, used, unknown or the like. Pages of markup never do.
 pub(crate) fn is_about_token(body: &[u8]) -> bool {
-    if let Some(json) = WipedJson::parse(body) {
+    if let Some(json) = WipedJson::parse_answer(body) {
         return any_text(json.root(), 0);
     }
     std::str::from_utf8(body).is_ok_and(|text| !text.trim_start().starts_with('<') && judges(text))

@@ -59,6 +59,15 @@ pub(crate) fn write_object(members: &[(&str, Member)]) -> Result<SecretBytes> {
 pub(crate) struct WipedJson(Value);
 
 impl WipedJson {
+    /// The same of a server's answer, in which some texts may be in another encoding: their bytes become U+FFFD. No token
+    /// has that.
+    pub(crate) fn parse_answer(bytes: &[u8]) -> Option<Self> {
+        Self::parse(bytes).or_else(|| {
+            std::str::from_utf8(bytes).err()?;
+            Self::parse(zeroize::Zeroizing::new(String::from_utf8_lossy(bytes).into_owned()).as_bytes())
+        })
+    }
+
     /// Parses one JSON text, perhaps with a byte order mark before it. None when it is not JSON.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(without_mark(bytes)).ok().map(WipedJson)

@@ -359,6 +359,8 @@ fn raw_answers_that_are_none() {
         ("true", answer("200 OK", "", tokens("true"))),
         ("a type that is a number", answer("200 OK", "", r#"{"token":"a","refreshToken":"r","tokenType":1}"#)),
         ("two values", answer("200 OK", "", format!("{TOKENS}{TOKENS}"))),
+        ("a token of other bytes", answer("200 OK", "", b"{\"token\":\"a\xfcb\",\"refreshToken\":\"r\"}")),
+        ("a fold before all headers", b"HTTP/1.1 200 OK\r\n folded\r\nContent-Length: 2\r\n\r\n{}".to_vec()),
     ];
     for (what, bytes) in cases {
         let peer = RawPeer::saying(bytes);
@@ -385,6 +387,15 @@ fn raw_answers_that_will_do() {
         answer("200 OK", "Content-Type: text/html; charset=nonsense\r\n", TOKENS),
         answer("299 Whatever", "Content-Type: \r\n", TOKENS),
         answer("200", "", TOKENS),
+        // A header that goes on in the next line, which was allowed once.
+        answer("200 OK", "X-Folded: a\r\n b\r\n\tc\r\n \r\nX-Other: d\r\n", TOKENS),
+        answer("200 OK", "Retry-After:\r\n 5\r\n", TOKENS),
+        // Bytes of another encoding in what nobody asked for.
+        answer(
+            "200 OK",
+            "",
+            b"{\"name\":\"M\xfcller\",\"token\":\"new-token\",\"\xe9\":1,\"refreshToken\":\"new-refresh-token\"}",
+        ),
         answer("201 Created", "Content-Encoding: gzip\r\n", gzip(TOKENS.as_bytes(), false)),
         answer("200 OK", "Location: http://192.0.2.1/\r\nRefresh: 0\r\nSet-Cookie: a=b\r\n", TOKENS),
         format!("HTTP/1.0 200 OK\r\n\r\n{TOKENS}").into_bytes(),

@@ -60,6 +60,18 @@ fn paths_and_names_are_configured() {
 }
 
 #[test]
+fn a_path_may_have_a_query() {
+    let world = World::new();
+    let session = world.session(json!({"login": {"path": "frontdesk/login?tenant=canary&x=%20"}}));
+    login(&session).unwrap();
+    assert!(world.sandbox.requests().last().unwrap().path.starts_with("/api/v1/frontdesk/login"));
+    world.order(Fault::status(Target::Login, 500));
+    // A query may be a secret.
+    let error = login(&session).unwrap_err();
+    assert!(error.message().contains("/frontdesk/login:") && !error.message().contains("canary"), "{error}");
+}
+
+#[test]
 fn answers_are_read_by_dotted_paths() {
     let world = World::new();
     let answer =

@@ -189,7 +189,7 @@ impl Config {
             connection,
             public_key: top.optional_text("public_key")?.map(str::to_owned),
             jwks_url: match top.optional_text("jwks_url")? {
-                Some(url) => Some(Endpoint::parse(url).map_err(|why| top.wrong("jwks_url", why))?),
+                Some(url) => Some(Endpoint::parse_with_query(url).map_err(|why| top.wrong("jwks_url", why))?),
                 None => None,
             },
             lock: lock(&top)?,

@@ -237,7 +237,8 @@ impl<'a> Section<'a> {
         let path = self.text(key, default)?;
         match Endpoint::parse("https://host").and_then(|host| host.join(&path)) {
             Ok(_) => Ok(path),
-            Err(_) => Err(self.wrong(key, "must be a path without query, fragment or white space")),
+            Err(why) if why.starts_with("is a whole URL") => Err(self.wrong(key, why)),
+            Err(_) => Err(self.wrong(key, "must be a path without fragment or white space")),
         }
     }
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ureq_proto::http::Uri;
 use ureq_proto::http::uri::Scheme;
 
-/// A base URL or one below it: http or https, with a host, without user, query or fragment.
+/// A base URL or one below it: http or https, with a host, without user or fragment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     uri: Uri,
@@ -16,11 +16,20 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     /// Reads a base URL; the error says what is wrong without repeating the text, which may hold a password.
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
-        if text.contains('@') {
-            return Err("must not contain a user name or password");
-        }
-        if text.contains(['?', '#']) {
+        if text.contains('?') {
             return Err("must not contain a query or fragment");
+        }
+        Self::parse_with_query(text)
+    }
+
+    /// Reads a URL that is not a base for others, and may have a query.
+    pub(crate) fn parse_with_query(text: &str) -> Result<Self, &'static str> {
+        if text.contains('#') {
+            return Err("must not contain a query or fragment");
+        }
+        // Everywhere but in the path, which begins at the third slash.
+        if text.split('/').take(3).any(|part| part.contains('@')) {
+            return Err("must not contain a user name or password");
         }
         let uri: Uri = text.parse().map_err(|_| "is not a URL")?;
         if uri.scheme() != Some(&Scheme::HTTPS) && uri.scheme() != Some(&Scheme::HTTP) {
@@ -40,13 +49,23 @@ impl Endpoint {
 
     /// The endpoint at `path` below this one, joined with exactly one slash.
     pub(crate) fn join(&self, path: &str) -> Result<Self, &'static str> {
+        let scheme = path.trim_start().split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
+        let is_web = scheme.is_some_and(|scheme| scheme == "https" || scheme == "http");
+        if is_web || path.split(['/', '?']).next().is_some_and(|first| first.ends_with(':') && path.contains("://")) {
+            return Err("is a whole URL; give only the path below the environment's \"host\"");
+        }
         let base = self.text.trim_end_matches('/');
-        Self::parse(&format!("{base}/{}", path.trim_start_matches('/')))
+        Self::parse_with_query(&format!("{base}/{}", path.trim_start_matches('/')))
     }
 
     /// As it was written.
     pub(crate) fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// For messages: a query may hold secrets.
+    pub(crate) fn without_query(&self) -> &str {
+        self.text.split('?').next().unwrap_or_default()
     }
 
     /// For the HTTP client.
@@ -107,6 +126,36 @@ mod tests {
             let joined = Endpoint::parse(base).unwrap().join(path).unwrap();
             assert_eq!(joined.as_str(), "https://h/api/v1/a/b");
         }
+    }
+
+    #[test]
+    fn a_path_may_have_a_query_and_is_no_url() {
+        let base = Endpoint::parse("https://h/api/v1/").unwrap();
+        for (path, joined) in [
+            ("login?tenant=a&x=%20", "https://h/api/v1/login?tenant=a&x=%20"),
+            ("?grant=password", "https://h/api/v1/?grant=password"),
+            ("login?next=https://other/", "https://h/api/v1/login?next=https://other/"),
+            ("accounts:signIn", "https://h/api/v1/accounts:signIn"),
+            ("users/@me", "https://h/api/v1/users/@me"),
+        ] {
+            assert_eq!(base.join(path).unwrap().as_str(), joined);
+        }
+        for path in [
+            "https://h/login",
+            "HTTP://h",
+            "ftp://h/x",
+            "  https://h/login",
+            "https:/login",
+            "http:login",
+            "a#b",
+            "a b",
+        ] {
+            assert!(base.join(path).is_err(), "{path}");
+        }
+        assert!(base.join("https://h/login").unwrap_err().contains("whole URL"));
+        let keys = Endpoint::parse_with_query("https://h/keys?p=policy").unwrap();
+        assert_eq!((keys.as_str(), keys.without_query()), ("https://h/keys?p=policy", "https://h/keys"));
+        assert!(Endpoint::parse_with_query("https://h/keys?p=policy#x").is_err());
     }
 
     #[test]

@@ -191,7 +191,11 @@ static void absurd_values(void)
         }
     }
     TAKEN("{\"environments\":{\"x\":{\"host\":\"HTTPS://EXAMPLE.ORG/\"},\"y\":{\"host\":\"http://[::1]:8080/a/\"}}}");
-    REFUSED("{\"login\":{\"path\":\"a?b\"}}", "login.path");
+    REFUSED("{\"login\":{\"path\":\"a#b\"}}", "login.path");
+    REFUSED("{\"login\":{\"path\":\"https://h/login\"}}", "config key \"login.path\" is a whole URL");
+    REFUSED("{\"refresh\":{\"path\":\"HTTP://h/login\"}}", "config key \"refresh.path\" is a whole URL");
+    TAKEN("{\"login\":{\"path\":\"a?tenant=b&c=d\"},\"refresh\":{\"path\":\"?x\"}}");
+    TAKEN("{\"jwks_url\":\"https://h/keys?p=policy\"}");
     REFUSED("{\"login\":{\"path\":\"a b\"}}", "login.path");
     REFUSED("{\"refresh\":{\"path\":\"a\\r\\nX: y\"}}", "refresh.path");
     REFUSED("{\"user_agent\":\"a\\r\\nX: y\"}", "user_agent");

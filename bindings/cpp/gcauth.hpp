@@ -11,8 +11,8 @@
  * the error. Both do what the C function of the same name does, and gcauth.h is the manual for it: statuses, renewal,
  * stores, forks. Here stands only what is different.
  *
- * Text in is a string or a literal, or nullptr or {} where it may be absent. A NUL inside a string is refused. Text out
- * is a std::string of the right size. Copies of secrets in strings are the caller's, and nobody wipes them.
+ * Text in is a string, a string_view or a literal, or nullptr or {} where it may be absent. A NUL inside it is refused.
+ * Text out is a std::string of the right size. Copies of secrets in strings are the caller's, and nobody wipes them.
  *
  * Threads: any thread may call any member of one session at any time, except moving, assigning and destroying it.
  *
@@ -22,12 +22,20 @@
 #ifndef GCAUTH_HPP
 #define GCAUTH_HPP
 
+#if !defined(__cplusplus)
+#error "gcauth.hpp is for C++17 or later: a C program includes gcauth.h"
+#elif __cplusplus < 201703L && (!defined(_MSVC_LANG) || _MSVC_LANG < 201703L)
+#error "gcauth.hpp needs C++17 or later: compile with -std=c++17"
+#else
+
 #include <gcauth.h>
 
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
+#include <ctime>
 #include <functional>
+#include <iosfwd>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -237,22 +245,122 @@ private:
     std::optional<Error> error_;
 };
 
-/** Text for the library: a string or a literal; nullptr and {} are absent. It refers to what it was made of. */
+namespace detail {
+
+/* A copy of text that may be a secret: wiped when nobody has it any more. */
+class WipedCopy {
+public:
+    explicit WipedCopy(std::string_view text) : text_(text) {}
+    WipedCopy(const WipedCopy &) = delete;
+    WipedCopy &operator=(const WipedCopy &) = delete;
+    ~WipedCopy()
+    {
+        volatile char *byte = text_.data(); // so that it is not optimised away
+        for (std::size_t left = text_.size(); left > 0; left--)
+            *byte++ = '\0';
+    }
+    const char *c_str() const noexcept { return text_.c_str(); }
+
+private:
+    std::string text_;
+};
+
+/* The value of a member of a JSON object without white space between its parts, as it is written there; a string without
+ * its quotes. Nothing where it is absent, null, an array or an object. */
+inline std::optional<std::string_view> json_member(std::string_view object, std::string_view name)
+{
+    const auto string_end = [object](std::size_t at) {
+        while (at < object.size() && object[at] != '"')
+            at += object[at] == '\\' ? 2 : 1;
+        return at < object.size() ? at : object.size();
+    };
+    int depth = 0;
+    for (std::size_t at = 0; at < object.size(); at++) {
+        if (object[at] == '{' || object[at] == '[')
+            depth++;
+        if (object[at] == '}' || object[at] == ']')
+            depth--;
+        if (object[at] != '"')
+            continue;
+        const std::size_t begin = at + 1;
+        at = string_end(begin);
+        if (depth != 1 || object.substr(begin, at - begin) != name || object.substr(at, 2) != "\":")
+            continue;
+        const std::size_t value = at + 2;
+        if (value < object.size() && object[value] == '"')
+            return object.substr(value + 1, string_end(value + 1) - value - 1);
+        const std::string_view scalar = object.substr(value, object.find_first_of(",}", value) - value);
+        if (scalar.empty() || scalar == "null" || scalar.front() == '{' || scalar.front() == '[')
+            return std::nullopt;
+        return scalar;
+    }
+    return std::nullopt;
+}
+
+/* A whole number that is a time in seconds, and not one in milliseconds. */
+inline std::optional<std::int64_t> seconds_of(std::optional<std::string_view> digits)
+{
+    std::int64_t seconds = 0;
+    if (!digits || digits->empty() || digits->size() > 11)
+        return std::nullopt;
+    for (const char digit : *digits) {
+        if (digit < '0' || digit > '9')
+            return std::nullopt;
+        seconds = seconds * 10 + (digit - '0');
+    }
+    return seconds;
+}
+
+/* "2026-11-24 21:17:57 UTC", by the calendar's own arithmetic: the C library's would need a lock or an extension. */
+inline std::string utc_text(std::int64_t seconds)
+{
+    const std::int64_t days = seconds / 86400;
+    const std::int64_t of_day = seconds % 86400;
+    // Years that begin in March, in eras of 400 years, from 0000-03-01.
+    const std::int64_t shifted = days + 719468;
+    const std::int64_t era = shifted / 146097;
+    const std::int64_t day_of_era = shifted % 146097;
+    const std::int64_t year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    const std::int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    const std::int64_t month = (5 * day_of_year + 2) / 153;
+    const auto two = [](std::int64_t number) {
+        return std::string(number < 10 ? "0" : "") + std::to_string(number);
+    };
+    return std::to_string(year_of_era + era * 400 + (month >= 10 ? 1 : 0)) + "-" + two(month < 10 ? month + 3 : month - 9) +
+           "-" + two(day_of_year - (153 * month + 2) / 5 + 1) + " " + two(of_day / 3600) + ":" +
+           two(of_day / 60 % 60) + ":" + two(of_day % 60) + " UTC";
+}
+
+} // namespace detail
+
+/** Text for the library: a string, a string_view or a literal; nullptr and {} are absent, and so is a string_view of
+ *  nothing. It refers to what it was made of, but for a string_view, which has no NUL at its end: of that it keeps a copy,
+ *  and wipes it. */
 class Text {
 public:
-    constexpr Text() noexcept = default;
-    constexpr Text(std::nullptr_t) noexcept {}
-    constexpr Text(const char *text) noexcept : text_(text) {}
+    Text() noexcept = default;
+    Text(std::nullptr_t) noexcept {}
+    Text(const char *text) noexcept : text_(text) {}
     Text(const std::string &text) noexcept : text_(text.c_str()), is_cut_(text.find('\0') != std::string::npos) {}
+    Text(std::string_view text)
+    {
+        if (text.data() == nullptr)
+            return;
+        copy_ = std::make_shared<detail::WipedCopy>(text);
+        text_ = copy_->c_str();
+        is_cut_ = text.find('\0') != std::string_view::npos;
+    }
 
-    constexpr const char *c_str() const noexcept { return text_; }
+    const char *c_str() const noexcept { return text_; }
 
     /** Whether a NUL inside would cut it short on its way to the library. */
-    constexpr bool is_cut() const noexcept { return is_cut_; }
+    bool is_cut() const noexcept { return is_cut_; }
 
 private:
     const char *text_ = nullptr;
     bool is_cut_ = false;
+    std::shared_ptr<const detail::WipedCopy> copy_;
 };
 
 /** A session, see gc_auth_new(). It can be moved, not copied; after that it gives Status::invalid_argument. */
@@ -390,8 +498,8 @@ public:
     std::string decoded_token() const { return try_decoded_token().value(); }
     Result<std::string> try_decoded_token() const { return text_of(gc_auth_decoded_token); }
 
-    /** The payload, JSON, if the token verifies with this key. See gc_auth_decode_jwt(), which takes an empty key for none;
-     *  here it is an error, so that a file that was read as empty does not switch verification off. */
+    /** The payload, JSON, if the token verifies with this key, see gc_auth_decode_jwt(). A key has to be there; without
+     *  verification there is decoded_token(). */
     std::string decode_jwt(Text public_key) const { return try_decode_jwt(public_key).value(); }
     Result<std::string> try_decode_jwt(Text public_key) const
     {
@@ -426,6 +534,38 @@ public:
     /** How the session is shared, JSON, see gc_auth_session_info(). */
     std::string session_info() const { return try_session_info().value(); }
     Result<std::string> try_session_info() const { return text_of(gc_auth_session_info); }
+
+    /** For people: environment and host, who is logged in, and until when the token is good, as far as that is known. No
+     *  secret in it. Renews nothing; a shared store is read if that has not been done yet. */
+    std::string describe() const
+    {
+        const auto environment = try_env();
+        if (!environment)
+            return "no session";
+        std::string said = *environment + ", " + try_host().value_or(std::string("?")) + ", ";
+        const auto info = try_session_info();
+        if (!info)
+            return said + to_string(info.error().status());
+        if (!is_there(gc_auth_token) && !is_there(gc_auth_refresh_token))
+            return said + "not logged in";
+        const std::string payload = try_decoded_token().value_or(std::string());
+        std::optional<std::string_view> who;
+        for (const char *claim : {"preferred_username", "username", "sub", "email"})
+            if (!who)
+                who = detail::json_member(payload, claim);
+        said += who ? std::string(*who) : "user unknown";
+        auto until = detail::seconds_of(detail::json_member(payload, "exp"));
+        if (const auto left = detail::seconds_of(detail::json_member(*info, "expires_in")); left && !until)
+            until = static_cast<std::int64_t>(std::time(nullptr)) + *left;
+        return until ? said + ", until " + detail::utc_text(*until) : said;
+    }
+
+    /** Prints describe(). */
+    template <typename Traits>
+    friend std::basic_ostream<char, Traits> &operator<<(std::basic_ostream<char, Traits> &out, const Session &session)
+    {
+        return out << "gcauth::Session(" << session.describe() << ')';
+    }
 
     /** Where lines about this session go from now on, see gc_auth_set_log(). An empty one turns the log off. For one
      *  thread at a time. */
@@ -538,6 +678,13 @@ private:
         return text([&](char *buf, std::size_t size, std::size_t *out) { return getter(get(), buf, size, out); });
     }
 
+    /* Whether there is such a text, which is not fetched. */
+    bool is_there(gc_auth_status_t (*getter)(gc_auth_t *, char *, std::size_t, std::size_t *)) const
+    {
+        std::size_t size = 0;
+        return getter(get(), nullptr, 0, &size) == GC_AUTH_ERR_BUFFER_TOO_SMALL;
+    }
+
     gc_auth_status_t bearer_status(std::string &out, std::int64_t &expires_at) const
     {
         return text_status(out, [&](char *buf, std::size_t size, std::size_t *needed) {
@@ -559,5 +706,7 @@ static_assert(std::is_nothrow_move_constructible_v<Session> && std::is_nothrow_m
 static_assert(!std::is_copy_constructible_v<Session> && !std::is_copy_assignable_v<Session>);
 
 } // namespace gcauth
+
+#endif // C++17
 
 #endif

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <iostream>
 #include <new>
+#include <sstream>
 #include <thread>
 #include <vector>
 
@@ -102,6 +103,49 @@ static void text()
 
     auto second = bearer_of_second_unit("z");
     CHECK(second && *second == "Bearer z");
+}
+
+static void views()
+{
+    const std::string all = "ignored long_token {} ignored";
+    const std::string_view config = std::string_view(all).substr(19, 2), token = std::string_view(all).substr(8, 10);
+    gcauth::Session session(config, token, std::string_view(), std::string_view("dev!", 3));
+    CHECK(session.token() == "long_token");
+    CHECK(session.env() == "dev");
+    CHECK(session.try_report_rejected(std::string_view("Bearer long_token.", 17)).has_value());
+    CHECK(session.try_login(std::string_view("a\0b", 3), "password", "organization").error().status()
+          == gcauth::Status::invalid_argument);
+    CHECK(session.try_decode_jwt(std::string_view()).error().status() == gcauth::Status::invalid_argument);
+    CHECK(session.try_decode_jwt(std::string_view("x", 0)).error().status() == gcauth::Status::invalid_argument);
+
+    // A copy of a Text has what it needs, also when the first one is gone.
+    auto first = std::make_unique<gcauth::Text>(token);
+    const gcauth::Text second(*first);
+    first.reset();
+    CHECK(second.c_str() == std::string("long_token") && second.c_str() != token.data());
+}
+
+static void description()
+{
+    const auto printed = [](const gcauth::Session &session) {
+        std::ostringstream out;
+        out << session;
+        return out.str();
+    };
+    const std::string dev = "gcauth::Session(dev, https://auth-apidev.genomcore.net/api/v1, ";
+    CHECK(printed(gcauth::Session("{}", {}, {}, "dev")) == dev + "not logged in)");
+    CHECK(printed(gcauth::Session("{}", "an-opaque-token", {}, "dev")) == dev + "user unknown)");
+    CHECK(printed(gcauth::Session("{}", {}, "a-refresh-token", "dev")) == dev + "user unknown)");
+    CHECK(printed(gcauth::Session("{}", jwt, {}, "dev")) == dev + "user unknown, until 2100-01-01 00:00:00 UTC)");
+    /* {"aud":["sub","x"],"o":{"sub":"inner","exp":1},"sub":"ada \"\u0007","exp":4102444800} */
+    CHECK(printed(gcauth::Session("{}", "eyJhbGciOiJub25lIn0.eyJhdWQiOlsic3ViIiwieCJdLCJvIjp7InN1YiI6ImlubmVyIiwiZXhwIjoxfSwic3ViIjoiYWRhIFwiXHUwMDA3IiwiZXhwIjo0MTAyNDQ0ODAwfQ.c2ln",
+                                  {}, "dev")) == dev + "ada \\\"\\u0007, until 2100-01-01 00:00:00 UTC)");
+    /* {"exp":951782400,"sub":7} */
+    gcauth::Session leap("{}", "eyJhbGciOiJub25lIn0.eyJleHAiOjk1MTc4MjQwMCwic3ViIjo3fQ.c2ln");
+    CHECK(leap.describe() == "prod, https://auth-api.genomcore.net/api/v1, 7, until 2000-02-29 00:00:00 UTC");
+    gcauth::Session moved(std::move(leap));
+    CHECK(leap.describe() == "no session"); // NOLINT(bugprone-use-after-move)
+    CHECK(gcauth::Session(R"({"store":"file:/nowhere/at/all"})").describe().find("GC_AUTH_ERR_STORE") != std::string::npos);
 }
 
 static void log()
@@ -216,6 +260,8 @@ int main()
 {
     ownership();
     text();
+    views();
+    description();
     errors();
     log();
     threads();

@@ -316,11 +316,16 @@ impl Platform {
         Tokens::new(Some(token), refresh_token, token_type, scope)
     }
 
-    /// What there is in a success answer in the place of a token. Only names, and what is for people: the rest may be
-    /// tokens.
+    /// What there is in a success answer in the place of a token. Only what is for people and names, as far as they look
+    /// like names: the rest may be tokens.
     fn without_token(&self, json: &WipedJson, secrets: &[&str]) -> String {
-        let names: Vec<&str> =
-            json.root().as_object().into_iter().flat_map(|map| map.keys()).map(String::as_str).collect();
+        let is_name = |text: &&str| {
+            text.len() <= 24
+                && text.starts_with(|c: char| c.is_ascii_lowercase())
+                && text.chars().all(|c| c.is_ascii_alphabetic() || matches!(c, '_' | '-'))
+        };
+        let keys = json.root().as_object().into_iter().flat_map(|map| map.keys()).map(String::as_str);
+        let names: Vec<&str> = keys.filter(is_name).collect();
         let only = match redact::clean(&names.join(", "), secrets, MAX_NAMES) {
             names if names.is_empty() => String::new(),
             names => format!(" (only {})", names.replace('"', "'")),

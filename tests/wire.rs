@@ -391,6 +391,8 @@ fn the_message_holds_the_words_of_any_framework() {
         ),
         (200, json!({"access_token": "not-to-be-shown"}), "has no \"token\" (only access_token); check \"response\""),
         (200, json!({"data": {"jwt": "not-to-be-shown"}, "list": ["not-to-be-shown"]}), "(only data, list); check"),
+        // A name that does not look like one may be a token.
+        (200, json!({"Not-to-be-shown": {"token": "x"}, "eyJhbGciOi1.not-to-be-shown": 1}), "has no \"token\"; check"),
         (200, json!({}), "has no \"token\"; check"),
     ] {
         world.order(Fault::new(Target::Login, status_with(code, Some(Body::Json(body)), &[])));

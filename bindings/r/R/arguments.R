@@ -12,14 +12,29 @@ check_text <- function(value, name, optional = FALSE) {
         gc_refuse(name, ": not one string", if (optional) " or NULL")
 }
 
-# A config may be a list as well.
-config_text <- function(config) {
+# A config may be a list as well, or stand in a file.
+config_text <- function(config, file) {
+    if (!is.null(file)) {
+        if (!is.null(config)) gc_refuse("config and file: both are given; give one of them")
+        return(file_bytes(file))
+    }
     if (is.list(config)) {
         if (length(config) == 0L) return("{}")
         config <- as.character(jsonlite::toJSON(config, auto_unbox = TRUE, null = "null", digits = NA))
     }
     check_text(config, "config", optional = TRUE)
     config
+}
+
+file_bytes <- function(file) {
+    if (!is.character(file) || length(file) != 1L || is.na(file)) gc_refuse("file: not the name of one file")
+    size <- file.info(file, extra_cols = FALSE)
+    if (is.na(size$size)) gc_refuse_config("file: there is no ", file)
+    if (size$isdir) gc_refuse_config("file: ", file, " is a directory")
+    tryCatch(
+        suppressWarnings(readBin(file, "raw", size$size)),
+        error = function(condition) gc_refuse_config("file: can't read ", file)
+    )
 }
 
 password_text <- function(password, username, ask = interactive()) {
@@ -36,5 +51,9 @@ password_text <- function(password, username, ask = interactive()) {
 
 parsed <- function(json, as) {
     if (as == "json") return(json)
+    from_json_text(json)
+}
+
+from_json_text <- function(json) {
     jsonlite::fromJSON(json, simplifyDataFrame = FALSE, simplifyMatrix = FALSE, bigint_as_char = TRUE)
 }

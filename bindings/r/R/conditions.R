@@ -8,11 +8,16 @@ gc_abort <- function(failure) {
     stop(structure(c(list(message = failure$message, call = NULL), fields), class = classes))
 }
 
+is_failure <- function(result) inherits(result, "gcauth_failure")
+
 # What a routine gave, or the condition that it asks for.
 gc_result <- function(result) {
-    if (inherits(result, "gcauth_failure")) gc_abort(result)
+    if (is_failure(result)) gc_abort(result)
     result
 }
 
 # An argument that can't be used; the status is the library's.
-gc_refuse <- function(...) gc_abort(.Call(C_refuse, paste0(...)))
+gc_refuse <- function(...) gc_abort(.Call(C_refuse, paste0(...), FALSE))
+
+# The same of a config.
+gc_refuse_config <- function(...) gc_abort(.Call(C_refuse, paste0(...), TRUE))

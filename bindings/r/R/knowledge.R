@@ -5,6 +5,28 @@ gc_bearer <- function(session) {
     secret(bearer)
 }
 
+gc_bearer_valid_for <- function(session, seconds) {
+    check_session(session)
+    # A period of difftime() counts in its own unit.
+    if (inherits(seconds, "difftime")) seconds <- as.numeric(seconds, units = "secs")
+    if (!is.numeric(seconds) || length(seconds) != 1L || is.na(seconds)) gc_refuse("seconds: not one number")
+    bearer <- gc_result(.Call(C_bearer_valid_for, session, as.numeric(seconds)))
+    attr(bearer, "expires_at") <- .POSIXct(attr(bearer, "expires_at"))
+    secret(bearer)
+}
+
+gc_expires_at <- function(session) attr(gc_bearer(session), "expires_at")
+
+gc_write_token_file <- function(session, path, format = c("htslib", "wlcg", "curl")) {
+    check_session(session)
+    check_text(path, "path")
+    if (missing(format)) gc_refuse("format: not given; give \"htslib\", \"wlcg\" or \"curl\"")
+    check_text(format, "format")
+    if (is.character(path)) path <- path.expand(path)
+    gc_result(.Call(C_write_token_file, session, path, format))
+    invisible(session)
+}
+
 gc_token <- function(session) {
     check_session(session)
     secret(gc_result(.Call(C_token, session)))
@@ -60,7 +82,21 @@ gc_verify <- function(session, as = c("list", "json")) {
 gc_session_info <- function(session, as = c("list", "json")) {
     as <- match.arg(as)
     check_session(session)
-    parsed(gc_result(.Call(C_session_info, session)), as)
+    info <- parsed(gc_result(.Call(C_session_info, session)), as)
+    if (as == "list") with_times(info) else info
+}
+
+# Seconds become times where a name says that they are one: `at`, or something that ends in `_at`.
+with_times <- function(info) {
+    for (name in names(info)) {
+        value <- info[[name]]
+        if (is.list(value)) {
+            info[[name]] <- with_times(value)
+        } else if (is.numeric(value) && grepl("(^|_)at$", name)) {
+            info[[name]] <- .POSIXct(as.numeric(value))
+        }
+    }
+    info
 }
 
 gc_version <- function() .Call(C_version)

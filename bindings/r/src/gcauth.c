@@ -245,6 +245,18 @@ static SEXP report_rejected(SEXP session, SEXP bearer)
     return with_texts(call_report_rejected, handle(session), R_NilValue, 1, &bearer, names);
 }
 
+static gc_auth_status_t call_write_token_file(void *context, const char *const *texts)
+{
+    return gc_auth_write_token_file(context, texts[0], texts[1]);
+}
+
+static SEXP write_token_file(SEXP session, SEXP path, SEXP format)
+{
+    static const char *const names[] = {"path", "format"};
+    SEXP values[] = {path, format};
+    return with_texts(call_write_token_file, handle(session), R_NilValue, 2, values, names);
+}
+
 static SEXP logout(SEXP session)
 {
     gc_auth_status_t status = gc_auth_logout(handle(session));
@@ -257,6 +269,7 @@ struct question {
     gc_auth_t *auth;
     const char *public_key;
     int64_t expires_at;
+    int64_t min_valid_s;
 };
 
 typedef gc_auth_status_t (*getter)(struct question *question, char *buf, size_t buf_size, size_t *out_size);
@@ -285,11 +298,16 @@ static gc_auth_status_t get_bearer(struct question *question, char *buf, size_t 
     return gc_auth_bearer(question->auth, buf, buf_size, out_size, &question->expires_at);
 }
 
-/* The text, with the second of its expiry as the attribute "expires_at". */
-static SEXP bearer(SEXP session)
+static gc_auth_status_t get_bearer_valid_for(struct question *question, char *buf, size_t buf_size, size_t *out_size)
 {
-    struct question question = {handle(session), NULL, 0};
-    SEXP text = PROTECT(text_out(get_bearer, &question));
+    return gc_auth_bearer_valid_for(question->auth, question->min_valid_s, buf, buf_size, out_size,
+                                    &question->expires_at);
+}
+
+/* The text, with the second of its expiry as the attribute "expires_at". */
+static SEXP bearer_by(getter get, struct question question)
+{
+    SEXP text = PROTECT(text_out(get, &question));
     if (TYPEOF(text) == STRSXP) {
         double expires_at = question.expires_at == 0 ? NA_REAL : (double)question.expires_at;
         Rf_setAttrib(text, Rf_install("expires_at"), PROTECT(Rf_ScalarReal(expires_at)));
@@ -299,6 +317,23 @@ static SEXP bearer(SEXP session)
     return text;
 }
 
+static SEXP bearer(SEXP session)
+{
+    struct question question = {handle(session), NULL, 0, 0};
+    return bearer_by(get_bearer, question);
+}
+
+static SEXP bearer_valid_for(SEXP session, SEXP seconds)
+{
+    /* What is larger than any token's life is as good as this. */
+    double wanted = Rf_asReal(seconds), most = 1e15;
+    struct question question = {handle(session), NULL, 0, 0};
+    question.min_valid_s = (int64_t)(wanted > most ? most : wanted < -1 ? -1 : wanted);
+    if (question.min_valid_s < wanted && wanted < most)
+        question.min_valid_s++;
+    return bearer_by(get_bearer_valid_for, question);
+}
+
 #define GETTER(name, function)                                                                                       \
     static gc_auth_status_t get_##name(struct question *question, char *buf, size_t buf_size, size_t *out_size)      \
     {                                                                                                                \
@@ -306,7 +341,7 @@ static SEXP bearer(SEXP session)
     }                                                                                                                \
     static SEXP name(SEXP session)                                                                                   \
     {                                                                                                                \
-        struct question question = {handle(session), NULL, 0};                                                       \
+        struct question question = {handle(session), NULL, 0, 0};                                                    \
         return text_out(get_##name, &question);                                                                      \
     }
 
@@ -320,6 +355,18 @@ GETTER(verify, gc_auth_verify)
 GETTER(as_json, gc_auth_to_json)
 GETTER(session_info, gc_auth_session_info)
 
+/* Whether the session has a token of either kind; neither is fetched. */
+static SEXP has_token(SEXP session)
+{
+    size_t size = 0;
+    gc_auth_status_t status = gc_auth_token(handle(session), NULL, 0, &size);
+    if (status == GC_AUTH_ERR_NO_TOKEN)
+        status = gc_auth_refresh_token(handle(session), NULL, 0, &size);
+    if (status == GC_AUTH_ERR_BUFFER_TOO_SMALL || status == GC_AUTH_ERR_NO_REFRESH_TOKEN)
+        return Rf_ScalarLogical(status == GC_AUTH_ERR_BUFFER_TOO_SMALL);
+    return last_failure(status);
+}
+
 static gc_auth_status_t get_decode_jwt(struct question *question, char *buf, size_t buf_size, size_t *out_size)
 {
     return gc_auth_decode_jwt(question->auth, question->public_key, buf, buf_size, out_size);
@@ -328,7 +375,7 @@ static gc_auth_status_t get_decode_jwt(struct question *question, char *buf, siz
 static SEXP decode_jwt(SEXP session, SEXP public_key)
 {
     struct text key = text_in(public_key);
-    struct question question = {handle(session), key.bytes, 0};
+    struct question question = {handle(session), key.bytes, 0, 0};
     if (key.fault != NULL)
         return refusal(GC_AUTH_ERR_KEY_INVALID, "public_key: there is a NUL inside");
     return text_out(get_decode_jwt, &question);
@@ -358,19 +405,21 @@ static SEXP status_name(SEXP status)
     return Rf_mkString(gc_auth_status_name(Rf_asInteger(status)));
 }
 
-static SEXP refuse(SEXP message)
+static SEXP refuse(SEXP message, SEXP is_config)
 {
-    return refusal(GC_AUTH_ERR_INVALID_ARGUMENT, Rf_translateCharUTF8(STRING_ELT(message, 0)));
+    gc_auth_status_t status = Rf_asLogical(is_config) == TRUE ? GC_AUTH_ERR_CONFIG : GC_AUTH_ERR_INVALID_ARGUMENT;
+    return refusal(status, Rf_translateCharUTF8(STRING_ELT(message, 0)));
 }
 
 #define ROUTINE(name, arguments) {#name, (DL_FUNC)&name, arguments}
 
 static const R_CallMethodDef routines[] = {
-    ROUTINE(as_json, 1), ROUTINE(bearer, 1), ROUTINE(claims, 1), ROUTINE(decode_jwt, 2), ROUTINE(env, 1),
-    ROUTINE(from_json, 2), ROUTINE(host, 1), ROUTINE(is_alive, 1), ROUTINE(login, 5), ROUTINE(logout, 1),
+    ROUTINE(as_json, 1), ROUTINE(bearer, 1), ROUTINE(bearer_valid_for, 2), ROUTINE(claims, 1), ROUTINE(decode_jwt, 2), ROUTINE(env, 1),
+    ROUTINE(from_json, 2), ROUTINE(has_token, 1), ROUTINE(host, 1), ROUTINE(is_alive, 1), ROUTINE(login, 5), ROUTINE(logout, 1),
     ROUTINE(new_session, 4), ROUTINE(project_id, 1), ROUTINE(refresh, 2), ROUTINE(refresh_token, 1),
-    ROUTINE(refuse, 1), ROUTINE(report_rejected, 2), ROUTINE(session_info, 1), ROUTINE(status_name, 1),
-    ROUTINE(token, 1), ROUTINE(token_type, 1), ROUTINE(verify, 1), ROUTINE(version, 0), {NULL, NULL, 0}};
+    ROUTINE(refuse, 2), ROUTINE(report_rejected, 2), ROUTINE(session_info, 1), ROUTINE(status_name, 1),
+    ROUTINE(token, 1), ROUTINE(token_type, 1), ROUTINE(verify, 1), ROUTINE(version, 0),
+    ROUTINE(write_token_file, 3), {NULL, NULL, 0}};
 
 attribute_visible void R_init_gcauth(DllInfo *dll)
 {

@@ -78,3 +78,68 @@ test_that("the session says how it is shared", {
 test_that("the library tells its version", {
     expect_match(gc_version(), "^[0-9]+\\.[0-9]+\\.[0-9]+$")
 })
+
+test_that("a config may stand in a file", {
+    file <- tempfile(fileext = ".json")
+    on.exit(unlink(file))
+    writeLines('{"env":"lab","environments":{"lab":{"host":"https://lab.example/\u00e9"}}}', file, useBytes = TRUE)
+    expect_identical(gc_env(gc_session(file = file)), "lab")
+    json <- gc_as_json(gc_session(file = file, token = "abc"))
+    expect_identical(as.character(gc_token(gc_from_json(json, file = file))), "abc")
+    nowhere <- file.path(tempdir(), "nowhere.json")
+    expect_error(gc_session(file = nowhere), nowhere, fixed = TRUE, class = "gcauth_config")
+    expect_error(gc_session(file = tempdir()), "is a directory", class = "gcauth_config")
+    expect_error(gc_session("{}", file = file), "both", class = "gcauth_invalid_argument")
+    expect_error(gc_session(file = c("a", "b")), "one file", class = "gcauth_invalid_argument")
+})
+
+test_that("a printed session says who, and until when", {
+    dev <- function(...) format(gc_session("{}", env = "dev", ...))
+    start <- "<gcauth session: dev, https://auth-apidev.genomcore.net/api/v1, "
+    expect_identical(dev(), paste0(start, "not logged in>"))
+    expect_identical(dev(token = "opaque"), paste0(start, "user unknown>"))
+    expect_identical(dev(refresh_token = "refresh"), paste0(start, "user unknown>"))
+    payload <- "{\"o\":{\"sub\":\"inner\"},\"sub\":\"ada\\u0007\",\"exp\":4102444800}"
+    expect_identical(dev(token = token_of(payload)), paste0(start, "ada\\a, until 2100-01-01 00:00:00 UTC>"))
+    payload <- "{\"email\":\"ada@lab.example\",\"sub\":7,\"exp\":951827696}"
+    expect_identical(dev(token = token_of(payload)), paste0(start, "7, until 2000-02-29 12:34:56 UTC>"))
+    expect_match(format(gc_session(list(store = "file:/nowhere/at/all"))), "GC_AUTH_ERR_STORE>")
+    skip_without_sandbox()
+    session <- ada()
+    until <- format(gc_expires_at(session), "%Y-%m-%d %H:%M:%S UTC", tz = "UTC")
+    expect_match(format(session), paste0(", ada, until ", until, ">"), fixed = TRUE)
+    expect_output(print(session), until, fixed = TRUE)
+    expect_output(str(session), "gcauth session: sandbox, https://[^,]*>")
+})
+
+test_that("times are POSIXct", {
+    skip_without_sandbox()
+    session <- ada()
+    expect_s3_class(gc_expires_at(session), "POSIXct")
+    expect_identical(gc_expires_at(session), attr(gc_bearer(session), "expires_at"))
+    expect_s3_class(gc_session_info(session)$renewed_at, "POSIXct")
+    expect_lt(abs(as.numeric(gc_session_info(session)$renewed_at) - as.numeric(Sys.time())), 3600)
+    expect_identical(gcauth:::with_times(list(at = 1, lock = "at", last_failure = list(at = 2, status = "s"), flat = 3)),
+                     list(at = .POSIXct(1), lock = "at", last_failure = list(at = .POSIXct(2), status = "s"), flat = 3))
+    expect_true(is.na(gc_expires_at(gc_session("{}", token = "opaque"))))
+})
+
+test_that("a bearer is good for as long as is asked, and goes to files", {
+    skip_without_sandbox()
+    session <- ada()
+    bearer <- gc_bearer(session)
+    expect_identical(gc_bearer_valid_for(session, 60), bearer)
+    expect_identical(gc_bearer_valid_for(session, as.difftime(1, units = "mins")), bearer)
+    expect_s3_class(attr(gc_bearer_valid_for(session, 1e300), "expires_at"), "POSIXct")
+    expect_error(gc_bearer_valid_for(session, -1), class = "gcauth_invalid_argument")
+    expect_error(gc_bearer_valid_for(session, "1"), "seconds", class = "gcauth_invalid_argument")
+    directory <- tempfile()
+    dir.create(directory, mode = "0700")
+    on.exit(unlink(directory, recursive = TRUE))
+    path <- file.path(directory, "token")
+    expect_invisible(gc_write_token_file(session, path, "wlcg"))
+    expect_identical(readLines(path, warn = FALSE), as.character(gc_token(session)))
+    expect_identical(format(file.info(path)$mode), "600")
+    expect_error(gc_write_token_file(session, path, "other"), class = "gcauth_invalid_argument")
+    expect_error(gc_write_token_file(session, path), "format", class = "gcauth_invalid_argument")
+})

@@ -15,14 +15,17 @@ Names that programs like to have for themselves are not exported: `GCAuth.token`
 """
 module GCAuth
 
+import Dates
 import Libdl
+import Serialization
 
-export Session, login!, refresh!, bearer, auth_header, expires_at, report_rejected!, logout!
-export claims, decode_jwt, verify, project_id, session_info, to_json, from_json
+export Session, login!, refresh!, bearer, bearer_valid_for, auth_header, expires_at, report_rejected!, logout!
+export claims, decode_jwt, verify, project_id, session_info, to_json, from_json, write_token_file
 export GCAuthError
 
 include("errors.jl")
 include("library.jl")
+include("json.jl")
 include("session.jl")
 
 # A library that is missing is an error when a session is made, so that the package can be loaded without it.

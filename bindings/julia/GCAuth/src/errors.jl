@@ -116,6 +116,7 @@ end
 const TYPES = Dict{Int32,DataType}(code => getfield(GCAuth, type) for (_, code, type, _) in STATUSES)
 
 InvalidArgument(message) = InvalidArgument(message, 1, 0, false, nothing)
+ConfigError(message) = ConfigError(message, 4, 0, false, nothing)
 LibraryError(message) = LibraryError(message, NO_STATUS, 0, false, nothing)
 
 Base.showerror(io::IO, error::GCAuthError) = print(io, typeof(error), ": ", error.message)

@@ -3,7 +3,7 @@ const CLOSED = 1 << 62
 const FREED = 1 << 61
 
 """
-    Session(; config, token, refresh_token, env)
+    Session(; config, config_file, token, refresh_token, env)
     Session(f; ...)
 
 A login and its tokens. Makes no request, so it does not tell whether tokens are any good.
@@ -16,8 +16,15 @@ A login and its tokens. Makes no request, so it does not tell whether tokens are
 The session is freed, and its secrets are wiped, when it is closed by `close(session)`, at the end of `f(session)`, or
 by the garbage collector. Closing while calls are under way is fine: they end as they would, and the last one frees.
 
-A session can't be sent to another process as it is. Let processes share a store (config key `store`), or hand the
-session on by [`to_json`](@ref).
+```julia
+Session(config = Dict("store" => "file:/home/ada/.gcauth/session", "timeout_ms" => 60_000))
+Session(config_file = "/home/ada/.gcauth/config.json")
+```
+
+Printed, it says who is logged in and until when (UTC), and shows no secret.
+
+A session can't be sent to another process, and `serialize` refuses it. Let processes share a store (config key `store`),
+or hand the session on by [`to_json`](@ref).
 """
 mutable struct Session
     handle::Ptr{Cvoid}
@@ -30,8 +37,21 @@ mutable struct Session
 end
 
 const Text = Union{AbstractString,Nothing}
+const Config = Union{Text,AbstractDict,NamedTuple}
 
-function Session(; config::Text = nothing, token::Text = nothing, refresh_token::Text = nothing, env::Text = nothing)
+config_text(config::Text, ::Nothing) = config
+config_text(config::Union{AbstractDict,NamedTuple}, ::Nothing) = json_text(config)
+config_text(::Nothing, file::AbstractString) = try
+    read(file, String)
+catch error
+    error isa SystemError || rethrow()
+    throw(ConfigError("config_file: can't read $file: $(Libc.strerror(error.errnum))"))
+end
+config_text(_, ::AbstractString) = throw(InvalidArgument("config and config_file: both are given; give one of them"))
+
+function Session(; config::Config = nothing, config_file::Text = nothing, token::Text = nothing,
+                 refresh_token::Text = nothing, env::Text = nothing)
+    config = config_text(config, config_file)
     load()
     handle = Ref{Ptr{Cvoid}}(C_NULL)
     error = @status gc_auth_new(c_string("config", config)::Cstring, c_string("token", token)::Cstring,
@@ -42,12 +62,13 @@ function Session(; config::Text = nothing, token::Text = nothing, refresh_token:
 end
 
 """
-    from_json(json; config) -> Session
+    from_json(json; config, config_file) -> Session
 
 A session of what [`to_json`](@ref) wrote. The config's environment and host must be those of `json`. Only one of the
 two processes may go on with the session, unless they share a store: refresh tokens are good for one use.
 """
-function from_json(json::AbstractString; config::Text = nothing)
+function from_json(json::AbstractString; config::Config = nothing, config_file::Text = nothing)
+    config = config_text(config, config_file)
     load()
     handle = Ref{Ptr{Cvoid}}(C_NULL)
     error = @status gc_auth_from_json(c_string("config", config)::Cstring, c_string("json", json)::Cstring,
@@ -70,7 +91,7 @@ function Base.close(session::Session)
     return
 end
 
-# NULL is what serialization makes of a pointer.
+# A pointer is worth nothing in another process, and NULL is what some ways to write objects make of it.
 Base.isopen(session::Session) = session.handle != C_NULL && session.uses[] < FREED
 
 # Once the session is closed, whoever finds no call under way comes here: perhaps several do, and one frees.
@@ -97,13 +118,70 @@ end
     return session
 end
 
+Serialization.serialize(::Serialization.AbstractSerializer, ::Session) = throw(InvalidArgument(
+    "session: can't be used in another Julia process; hand it on by to_json() and from_json(), or share a store"))
+
 # A copy would free the handle a second time.
 Base.deepcopy_internal(session::Session, ::IdDict) = session
 
+# No secret in it. A shared store is read if that has not been done yet; nothing is renewed.
 function Base.show(io::IO, session::Session)
     isopen(session) || return print(io, "Session(closed)")
-    return print(io, "Session(env = ", repr(env(session)), ", host = ", repr(host(session)), ")")
+    print(io, "Session(env = ", repr(env(session)), ", host = ", repr(host(session)))
+    try
+        if has_token(session)
+            payload = claims_or_none(session)
+            print(io, ", user = ", something(user(payload), "unknown"))
+            until = good_until(payload, session_info(session))
+            until === nothing || print(io, ", until = ", until, " UTC")
+        else
+            print(io, ", not logged in")
+        end
+    catch error
+        error isa GCAuthError || rethrow()
+        print(io, ", ", nameof(typeof(error)))
+    end
+    return print(io, ")")
 end
+
+# Whether there is a token of either kind; neither is fetched.
+function has_token(session)
+    needed = Ref{Csize_t}(0)
+    error = with_handle(session) do handle
+        @status gc_auth_token(handle::Ptr{Cvoid}, C_NULL::Ptr{UInt8}, 0::Csize_t, needed::Ptr{Csize_t})
+    end
+    error isa NoToken && (error = with_handle(session) do handle
+        @status gc_auth_refresh_token(handle::Ptr{Cvoid}, C_NULL::Ptr{UInt8}, 0::Csize_t, needed::Ptr{Csize_t})
+    end)
+    error isa Union{BufferTooSmall,NoRefreshToken} || throw(error)
+    return error isa BufferTooSmall
+end
+
+claims_or_none(session) = try
+    claims(session)
+catch error
+    error isa TokenError || rethrow()
+    "{}"
+end
+
+# Who a token's payload says that it is for; as it is written there, and a string in its quotes.
+function user(payload)
+    for name in ("preferred_username", "username", "sub", "email")
+        value = json_member(payload, name)
+        value === nothing || return occursin(r"^-?[0-9]+$", value) ? value : "\"$value\""
+    end
+    return nothing
+end
+
+function good_until(payload, info)
+    is_seconds(value) = value !== nothing && occursin(r"^[0-9]{1,11}$", value)
+    expiry, left = json_member(payload, "exp"), json_member(info, "expires_in")
+    is_seconds(expiry) && return date_time(parse(Int64, expiry))
+    is_seconds(left) && return date_time(floor(Int64, time()) + parse(Int64, left))
+    return nothing
+end
+
+date_time(seconds) = Dates.unix2datetime(seconds)
 
 """
     login!(session, username, organization; password, project) -> session
@@ -185,14 +263,38 @@ token at once. When the token has expired, all wait, for at most the config's `t
 bearer(session::Session) = bearer_until(session)[1]
 
 """
-    expires_at(session) -> Union{Int64,Nothing}
+    bearer_valid_for(session, seconds) -> String
 
-When the token that [`bearer`](@ref) gives now expires, in Unix seconds as of `time()`, or `nothing` if the token does
-not say. Renews, waits and fails as `bearer` does.
+As [`bearer`](@ref), and renews first if less than `seconds` are left: for an upload that takes long. Where the server's
+tokens don't live that long, it is the newest one.
+"""
+bearer_valid_for(session::Session, seconds::Real) = text_out(session) do handle, buffer, size, needed
+    @status gc_auth_bearer_valid_for(handle::Ptr{Cvoid}, ceil(Int64, seconds)::Int64, buffer::Ptr{UInt8}, size::Csize_t,
+                                     needed::Ptr{Csize_t}, C_NULL::Ptr{Int64})
+end
+
+"""
+    expires_at(session) -> Union{DateTime,Nothing}
+
+When the token that [`bearer`](@ref) gives now expires, as a `DateTime` in UTC, to be compared with `Dates.now(UTC)`; or
+`nothing` if the token does not say. Renews, waits and fails as `bearer` does.
 """
 function expires_at(session::Session)
     seconds = bearer_until(session)[2]
-    return seconds == 0 ? nothing : seconds
+    return seconds == 0 ? nothing : date_time(seconds)
+end
+
+"""
+    write_token_file(session, path, format) -> session
+
+Writes the current token for other programs to the file `path`, of mode 0600 and in one go: `format` is `"htslib"`,
+`"wlcg"` or `"curl"`. The token is renewed first where that is due; write it again before it expires.
+"""
+function write_token_file(session::Session, path::AbstractString, format::Union{AbstractString,Symbol})
+    checked(session) do handle
+        @status gc_auth_write_token_file(handle::Ptr{Cvoid}, c_string("path", path)::Cstring,
+                                         c_string("format", string(format))::Cstring)
+    end
 end
 
 function bearer_until(session)

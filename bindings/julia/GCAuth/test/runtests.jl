@@ -1,5 +1,6 @@
 # Runs beside a sandbox: see bindings/julia/check.
 using Base64
+using Dates
 using GCAuth
 using Serialization
 using Sockets

@@ -14,7 +14,8 @@
         @test GCAuth.library_version() >= v"0.1.0"
 
         json = claims(session)
-        @test startswith(json, "{\"iss\":") && integer(json, "exp") == expires_at(session)
+        @test startswith(json, "{\"iss\":") && unix2datetime(integer(json, "exp")) === expires_at(session)
+        @test now(UTC) < expires_at(session) < now(UTC) + Hour(2)
         @test claims(text -> integer(text, "project_id"), session) == 9007199254740993
         @test session_info(text -> integer(text, "generation"), session) == 1
         @test project_id(session) === Int64(9007199254740993)
@@ -153,13 +154,68 @@
 
         session = logged_in()
         @test deepcopy(session) === session
-        # Elsewhere a pointer is worth nothing, so what arrives is closed.
-        wire = IOBuffer()
-        serialize(wire, session)
-        arrived = deserialize(seekstart(wire))
-        @test !isopen(arrived)
-        @test thrown(() -> bearer(arrived)) isa GCAuth.InvalidArgument
-        @test close(arrived) === nothing
+        for held in (session, [session], Dict(:a => (session,)), () -> session)
+            refused = thrown(() -> serialize(IOBuffer(), held))
+            @test refused isa GCAuth.InvalidArgument
+            @test occursin("another Julia process; hand it on by to_json() and from_json()", refused.message)
+        end
         @test isopen(session) && startswith(bearer(session), "Bearer ")
+    end
+
+    @testset "the config" begin
+        lab = Dict("env" => "lab", "environments" => Dict("lab" => Dict("host" => "https://lab.example")),
+                   "ca_file" => nothing, "retries" => 0, "allow_http" => false,
+                   "claims" => Dict("project_id" => ["a.b", "Åb\"\\\n\u1"]))
+        @test GCAuth.host(Session(config = lab)) == "https://lab.example"
+        @test GCAuth.host(Session(config = (env = "lab", environments = (lab = (host = "https://lab.example",),),
+                                            renew_before_s = 60.0))) == "https://lab.example"
+        @test GCAuth.env(Session(config = Dict(), env = "dev")) == "dev"
+        @test GCAuth.json_text(Dict("a" => [1, 2.5, true, "\"\\\n", :b, missing, Dict()])) ==
+            "{\"a\":[1,2.5,true,\"\\\"\\\\\\u000a\",\"b\",null,{}]}"
+        unknown = thrown(() -> Session(config = Dict("retrys" => 5)))
+        @test unknown isa GCAuth.ConfigError && occursin("retries", unknown.message)
+        for (config, words) in (Dict("retries" => NaN) => "NaN", Dict(1 => 2) => "Int64", Dict("env" => 'c') => "Char")
+            refused = thrown(() -> Session(config = config))
+            @test refused isa GCAuth.ConfigError && refused.status == 4 && occursin(words, refused.message)
+        end
+
+        file = joinpath(DIRECTORY, "config.json")
+        @test GCAuth.host(Session(config_file = file)) == HTTPS
+        nowhere = thrown(() -> Session(config_file = "/nowhere/config.json"))
+        @test nowhere isa GCAuth.ConfigError
+        @test nowhere.message == "config_file: can't read /nowhere/config.json: No such file or directory"
+        @test thrown(() -> Session(config = "{}", config_file = file)) isa GCAuth.InvalidArgument
+        exported = to_json(logged_in())
+        @test to_json(from_json(exported; config_file = file)) == exported
+    end
+
+    @testset "who, and until when" begin
+        dev(; keywords...) = repr(Session(; config = "{}", env = "dev", keywords...))
+        start = "Session(env = \"dev\", host = \"https://auth-apidev.genomcore.net/api/v1\", "
+        @test dev() == start * "not logged in)"
+        @test dev(token = "opaque") == dev(refresh_token = "refresh") == start * "user = unknown)"
+        payload = """{"aud":["sub","x"],"o":{"sub":"inner","exp":1},"sub":"ada \\"\\u0007","exp":4102444800}"""
+        @test dev(token = jwt(payload)) == start * "user = \"ada \\\"\\u0007\", until = 2100-01-01T00:00:00 UTC)"
+        @test dev(token = jwt("""{"sub":7,"email":null}""")) == start * "user = 7)"
+        session = logged_in()
+        @test repr(session) == string(session) ==
+            "Session(env = \"sandbox\", host = \"$HTTPS\", user = \"ada\", until = $(expires_at(session)) UTC)"
+        @test endswith(repr(logout!(session)), ", not logged in)")
+        @test endswith(repr(Session(config = Dict("store" => "file:/nowhere/at/all"))), ", StoreError)")
+    end
+
+    @testset "a bearer that is good for some time, and files" begin
+        reset_sandbox()
+        session = logged_in()
+        old = bearer(session)
+        @test bearer_valid_for(session, 60) == old
+        @test thrown(() -> bearer_valid_for(session, -1)) isa GCAuth.InvalidArgument
+        mktempdir() do directory
+            path = joinpath(directory, "token")
+            @test write_token_file(session, path, "wlcg") === session
+            @test strip(read(path, String)) == GCAuth.token(session)
+            @test filemode(path) & 0o777 == 0o600
+            @test thrown(() -> write_token_file(session, path, "other")) isa GCAuth.InvalidArgument
+        end
     end
 end

@@ -94,7 +94,7 @@ fn key_fault(key: &SubjectPublicKeyInfoRef) -> Option<&'static str> {
         ED25519 => None,
         ED448 => Some("an Ed448 key"),
         DSA => Some("a DSA key"),
-        _ => Some("a key of a kind"),
+        _ => Some("a key of an unusual kind"),
     }
 }
 
@@ -102,7 +102,7 @@ fn curve_fault(curve: Option<ObjectIdentifier>) -> Option<&'static str> {
     match curve {
         Some(P256 | P384) => None,
         Some(P521) => Some("a P-521 key"),
-        _ => Some("an elliptic curve"),
+        _ => Some("a key on another elliptic curve than P-256 and P-384"),
     }
 }
 
@@ -130,7 +130,7 @@ pub(super) fn private_key_fault(key: &PrivateKeyDer) -> Option<&'static str> {
                         ED25519 => None,
                         ED448 => Some("an Ed448 key"),
                         DSA => Some("a DSA key"),
-                        _ => Some("a key of a kind"),
+                        _ => Some("a key of an unusual kind"),
                     })
                 })
             }

@@ -49,7 +49,9 @@ impl Pem {
         let what = match bytes {
             _ if bytes.iter().all(u8::is_ascii_whitespace) => "is empty",
             [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "is UTF-16 text; write it as UTF-8",
-            [0x30, 0x80..=0x84, ..] => "is in DER or PKCS#12 form; convert it to PEM with openssl",
+            [0x30, ..] if bytes.iter().any(|byte| *byte == 0 || *byte > 0x7f) => {
+                "is in DER or PKCS#12 form; convert it to PEM with openssl"
+            }
             _ => "holds nothing in PEM form",
         };
         Pem { blocks, what }

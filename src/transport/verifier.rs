@@ -131,9 +131,11 @@ pub(crate) fn describe(error: &rustls::Error, peer: &Peer) -> Error {
         }
         rustls::Error::PeerIncompatible(_)
         | rustls::Error::AlertReceived(AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity) => {
+            // TLS 1.2 has no word of its own for it.
+            let or = if client_cert.is_none() { ", or it wants a client certificate (client_cert_file)" } else { "" };
             format!(
                 "{name} and we have nothing in common: it allows neither TLS 1.2 nor 1.3 with the usual ciphers, or its \
-                 certificate has a P-521, Ed448 or DSA key, which are not supported; tell its operator"
+                 certificate has a P-521, Ed448 or DSA key, which are not supported{or}; ask its operator which"
             )
         }
         rustls::Error::PeerMisbehaved(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme) => format!(
@@ -198,12 +200,15 @@ fn certificate_text(fault: &CertificateError, peer: &Peer) -> Option<(String, St
         }
         CertificateError::UnsupportedSignatureAlgorithmContext { signature_algorithm_id, .. }
         | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { signature_algorithm_id, .. } => (
-            format!("is signed with {}, which is not supported {supported}", signature_name(signature_algorithm_id)),
+            format!(
+                "is signed with {}, which is not supported (SHA-256 and SHA-384 are, and for RSA SHA-512)",
+                signature_name(signature_algorithm_id)
+            ),
             ask(),
         ),
         CertificateError::Other(OtherError(inner)) => {
             if let Some(KeyFault(key)) = inner.downcast_ref() {
-                return Some((format!("hangs on {key}, which is not supported {supported}"), ask()));
+                return Some((format!("depends on {key}, which is not supported {supported}"), ask()));
             }
             let what = match other_name(fault).as_str() {
                 "CaUsedAsEndEntity" => {

@@ -24,7 +24,7 @@ const NOT_YET: u64 = 1 << 16;
 const NO_MORE: u64 = 0;
 
 /// How much is shown of where a session is, and of who ended it.
-const MAX_PLACE: usize = 200;
+pub(crate) const MAX_PLACE: usize = 200;
 pub(crate) const MAX_AUTHOR: usize = 80;
 /// A date in HTTP has four digits for the year.
 const LATEST: Duration = Duration::from_secs(253_402_300_799);

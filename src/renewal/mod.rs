@@ -14,10 +14,11 @@ use crate::clock::Clock;
 use crate::drift::{Drift, Heard};
 use crate::error::{Error, Result, Status};
 use crate::failpoint::reach;
-use crate::grant::no_token;
+use crate::grant::{MAX_AUTHOR, MAX_PLACE, no_token};
 use crate::log::{Journal, LogLevel};
 use crate::platform::{Platform, Received};
 use crate::record::{Intent, Notes, Record, Tokens, Version};
+use crate::redact::clean;
 use crate::schedule::Origin;
 use crate::store::{Commit, Expected, Store};
 
@@ -60,6 +61,14 @@ pub(crate) struct Wish<'a> {
     pub(crate) deadline: Instant,
 }
 
+/// What a renewal waits for until its time is up.
+#[derive(Clone, Copy)]
+enum Obstacle {
+    TooLate,
+    Held,
+    Lost,
+}
+
 /// How a renewal ended well.
 #[derive(Debug)]
 pub(crate) enum Renewed {
@@ -85,14 +94,16 @@ impl Renewal<'_> {
     ) -> Result<Renewed> {
         let floor = SHORTEST.min(self.timeout / 2);
         let latest = wish.deadline.checked_sub(floor);
-        let mut obstacle: fn() -> Error = too_late;
+        let mut obstacle = Obstacle::TooLate;
+        let mut holder = None;
         loop {
             let now = self.clock.instant();
             let Some(latest) = latest.filter(|latest| now <= *latest) else {
-                return Err(obstacle());
+                return Err(self.stopped_by(obstacle, holder.as_ref()));
             };
             // Most who come have only to look: the lock is for the one who renews.
             if let Some(present) = self.store.load(self.until())? {
+                holder = present.notes.intent.as_ref().map(|intent| intent.author.clone());
                 if let Some(look) = self.look(&present, seen, wish)? {
                     return Ok(look);
                 }
@@ -114,7 +125,7 @@ impl Renewal<'_> {
                     return Ok(Renewed::Held);
                 }
                 self.debug("another process has the renewal lock; waiting for it");
-                obstacle = held_too_long;
+                obstacle = Obstacle::Held;
                 continue;
             };
             reach("locked");
@@ -145,13 +156,13 @@ impl Renewal<'_> {
             let Some(pause) = self.others_pause(&present) else {
                 // What the lock and a slow store took may be too much.
                 if wish.deadline.saturating_duration_since(self.clock.instant()) < floor / 2 {
-                    return Err(obstacle());
+                    return Err(self.stopped_by(obstacle, holder.as_ref()));
                 }
                 match self.spend(&present, lock, wish.project, deadline, &rest_ms)? {
                     Some(renewed) => return Ok(renewed),
                     None => {
                         self.debug("the renewal lock was lost; looking again");
-                        obstacle = lost;
+                        obstacle = Obstacle::Lost;
                     }
                 }
                 continue;
@@ -162,7 +173,7 @@ impl Renewal<'_> {
                 return Ok(Renewed::Held);
             }
             self.debug("another process may still wait for the answer to its request; waiting for it");
-            obstacle = held_too_long;
+            obstacle = Obstacle::Held;
             self.clock.sleep(pause);
         }
     }
@@ -194,7 +205,7 @@ impl Renewal<'_> {
     ) -> Result<Renewed> {
         let left = deadline.saturating_duration_since(self.clock.instant());
         let Some(_lock) = self.store.lock(left.min(LONGEST) + LOCK_MARGIN, Some(deadline), deadline)? else {
-            return Err(held_too_long());
+            return Err(self.stopped_by(Obstacle::Held, None));
         };
         let seen = self.store.load(self.until())?.map(|record| record.version);
         self.store.prepare(self.until())?;
@@ -291,6 +302,24 @@ impl Renewal<'_> {
         move || patience.map_or(deadline, |patience| deadline.min(clock.instant() + patience))
     }
 
+    /// Why a renewal could not be begun, or not be ended. `holder`: who was about to renew.
+    fn stopped_by(&self, obstacle: Obstacle, holder: Option<&Author>) -> Error {
+        match obstacle {
+            Obstacle::TooLate => {
+                Error::new(Status::Timeout, "timeout_ms leaves too little time to begin a renewal").our_delay()
+            }
+            Obstacle::Lost => lost(),
+            Obstacle::Held => {
+                let who = holder.map(|author| format!(" ({})", clean(&author.to_string(), &[], MAX_AUTHOR)));
+                let place = self.store.place().map(|place| format!(" in {}", clean(&place, &[], MAX_PLACE)));
+                let (who, place) = (who.unwrap_or_default(), place.unwrap_or_default());
+                let message =
+                    format!("another process{who} held the renewal of the session{place} too long; try again");
+                Error::new(Status::LockTimeout, message)
+            }
+        }
+    }
+
     fn debug(&self, line: &str) {
         self.journal.tell(LogLevel::Debug, || line.to_owned());
     }
@@ -330,14 +359,6 @@ fn interrupted(intent: &Intent, now_ms: i64) -> String {
         crate::redact::clean(&intent.author.host, &[], 60),
         now_ms.saturating_sub(intent.begun_ms) / 1000,
     )
-}
-
-fn too_late() -> Error {
-    Error::new(Status::Timeout, "timeout_ms leaves too little time to begin a renewal").our_delay()
-}
-
-fn held_too_long() -> Error {
-    Error::new(Status::LockTimeout, "another process held the renewal of this session too long; try again")
 }
 
 /// The last look stopped the request: the holder was stopped for too long, or somebody logged in meanwhile.

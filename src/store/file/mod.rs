@@ -430,7 +430,7 @@ impl Base {
 
     fn unsteady(&self) -> Error {
         store_error(format!(
-            "the session store {} does not hold still; see whether something else changes its files",
+            "the session store {} keeps changing; check whether another program writes to it",
             self.path().display()
         ))
     }

@@ -859,6 +859,126 @@ fn this_machine_is_reached_without_a_proxy() {
     assert_eq!(proxy.connections(), 0);
 }
 
+/// Whoever is to blame is named, and where its address stands.
+#[test]
+fn a_proxy_that_fails_is_not_taken_for_the_server() {
+    let certificates = Certificates::new();
+    let ca_file = certificates.file("ca.pem");
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // No name has a part as long as that: nobody is asked for it.
+    let unknown = format!("{}.test:3128", "x".repeat(64));
+    let refusing = RawPeer::saying(answer("403 Filtered", "", ""));
+    let failing = RawPeer::saying(answer("500 Out of \"order\"", "", ""));
+    let no_proxy = RawPeer::saying(b"SSH-2.0-OpenSSH_9.2\r\n\r\n".to_vec());
+    let hanging_up = RawPeer::saying(Vec::new());
+    for (what, place, words) in [
+        ("nobody listens", closed.to_string(), "connection refused by the proxy"),
+        ("an unknown name", unknown, "the host name of the proxy"),
+        ("it refuses", refusing.address.to_string(), "HTTP 403 \"Filtered\""),
+        ("it fails", failing.address.to_string(), "HTTP 500 \"Out of 'order'\""),
+        ("it is none", no_proxy.address.to_string(), "is it a proxy?"),
+        ("it hangs up", hanging_up.address.to_string(), "is it a proxy?"),
+    ] {
+        let url = format!("http://user:canary@{place}");
+        let more = json!({"proxy": url, "ca_file": ca_file, "timeout_ms": 20_000});
+        for error in both_fail(&held_at("https://a.example", &more), Status::Connect, what) {
+            let message = error.message();
+            assert!(message.contains(words) && message.contains(&place), "{what}: {message}");
+            assert!(!message.contains("the server") && !message.contains("canary"), "{what}: {message}");
+            assert_clean(&error);
+        }
+        let config = config_at("https://a.example", &json!({"ca_file": ca_file}));
+        let outcome = outcome_with(&config, &[("https_proxy", &url)]);
+        assert!(outcome.starts_with("Connect") && outcome.contains(&place), "{what}: {outcome}");
+    }
+    let config = config_at("https://a.example", &json!({"ca_file": ca_file}));
+    let outcome = outcome_with(&config, &[("https_proxy", &format!("http://{closed}"))]);
+    assert!(outcome.contains("check https_proxy"), "{outcome}");
+    // A password that ends the address.
+    for sign in ["#", "/", "?"] {
+        let url = format!("http://user:can{sign}ary@{closed}");
+        let outcome = outcome_with(&config, &[("https_proxy", &url)]);
+        assert!(outcome.starts_with("Config") && outcome.contains("https_proxy"), "{outcome}");
+        assert!(outcome.contains("%23") && !outcome.contains("ary"), "{outcome}");
+        let config = config_at("https://a.example", &json!({"proxy": url})).to_string();
+        let error = Config::load(Some(&config), &Surroundings::default()).unwrap_err();
+        assert!(error.message().contains("\"proxy\"") && error.message().contains("%23"), "{error}");
+    }
+    // TLS at the proxy is not TLS at the server.
+    let plain = RawPeer::start(|mut socket| {
+        let _ = socket.read(&mut [0; 1024]);
+        let _ = socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    });
+    let more = json!({"proxy": format!("https://{}", plain.address), "ca_file": ca_file});
+    for error in both_fail(&held_at("https://a.example", &more), Status::Tls, "a plain proxy") {
+        assert!(error.message().contains(&format!("the proxy {} does not speak TLS", plain.address)), "{error}");
+    }
+}
+
+#[test]
+fn connect_is_answered_by_any_success() {
+    let (world, certificates) = (World::new(), Certificates::new());
+    let upstream = world.sandbox.http_url().trim_end_matches("/api/v1").to_owned();
+    let Some(nginx) = Nginx::start(&certificates, &upstream, "") else { return };
+    let port = nginx.port;
+    for said in [
+        "HTTP/1.1 200 OK\r\n\r\n",
+        "HTTP/1.0 200 OK\r\nX-Folded: a\r\n b\r\n\r\n",
+        "HTTP/1.1 201 Created\r\n\r\n",
+        "HTTP/1.1 204\r\nContent-Length: 12\r\n\r\n",
+        "HTTP/1.1 299 Whatever\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+    ] {
+        let proxy = RawPeer::start(move |mut client| {
+            let head = read_request(&mut client).unwrap();
+            assert!(head.starts_with(&format!("CONNECT {NAME}:{port} HTTP/1.1\r\nHost: {NAME}:{port}\r\n")), "{head}");
+            client.write_all(said.as_bytes()).unwrap();
+            let mut server = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            let (mut back, mut to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut back, &mut to_client));
+            let _ = std::io::copy(&mut client, &mut server);
+            let _ = server.shutdown(std::net::Shutdown::Both);
+        });
+        let more = json!({"proxy": format!("http://{}", proxy.address), "ca_file": certificates.file("ca.pem")});
+        let session = session_of(&config_at(&nginx.url(NAME), &more), None, None);
+        login(&session).unwrap_or_else(|error| panic!("{said}: {error}"));
+    }
+}
+
+/// In the clear a proxy gets the whole URL, and the login to it.
+#[test]
+fn plain_http_through_a_proxy_has_its_absolute_form() {
+    let (send, seen) = std::sync::mpsc::channel();
+    let proxy = RawPeer::start(move |mut client| {
+        send.send(read_request(&mut client).unwrap()).unwrap();
+        client.write_all(&answer("200 OK", "", TOKENS)).unwrap();
+    });
+    for (host, line, header) in [
+        ("http://a.example/api", "POST http://a.example/api/frontdesk/login HTTP/1.1", "host: a.example\r\n"),
+        ("http://a.example:81", "POST http://a.example:81/frontdesk/login HTTP/1.1", "host: a.example:81\r\n"),
+        (
+            "http://[2001:db8::1]:81",
+            "POST http://[2001:db8::1]:81/frontdesk/login HTTP/1.1",
+            "host: [2001:db8::1]:81\r\n",
+        ),
+    ] {
+        let more = json!({"proxy": format!("http://me:p%40ss@{}", proxy.address), "allow_http": true});
+        let session = session_of(&config_at(host, &more), None, None);
+        login(&session).unwrap();
+        let request = seen.recv_timeout(LONG).unwrap();
+        assert_eq!(request.lines().next().unwrap(), line);
+        let head = request.to_ascii_lowercase();
+        assert!(head.contains(header), "{request}");
+        assert!(request.to_ascii_lowercase().contains("proxy-authorization: basic bwu6cebzcw==\r\n"), "{request}");
+    }
+    // Who wants another login is the proxy, not the server: nothing has reached that.
+    let proxy = RawPeer::saying(answer("407 Proxy Authentication Required", "", ""));
+    let more = json!({"proxy": format!("http://{}", proxy.address), "allow_http": true});
+    for error in both_fail(&held_at("http://a.example", &more), Status::Connect, "407") {
+        assert!(error.message().contains("the proxy wants a user name and password"), "{error}");
+    }
+}
+
 #[test]
 fn proxies_that_are_none() {
     let certificates = Certificates::new();

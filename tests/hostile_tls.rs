@@ -3,6 +3,8 @@
 
 #[path = "support/peers.rs"]
 mod peers;
+#[path = "support/redis.rs"]
+mod redis;
 mod support;
 
 use std::fs;
@@ -316,6 +318,35 @@ fn an_extra_ca_is_added_and_another_takes_the_place() {
             assert_eq!(error.status() != Status::Tls, is_trusted, "{:?}: {error}", surroundings.ssl_cert_dir);
         }
     }
+}
+
+/// The store has a CA of its own, and is shown the client certificate.
+#[test]
+fn a_redis_with_a_ca_of_its_own() {
+    let Some(server) = redis::RedisServer::start_with_tls(&[]) else { return };
+    let (world, other) = (World::new(), Certificates::new());
+    let file = |name: &str| server.dir().join(name);
+    let session = |more: Value| {
+        let mut config = json!({"store": server.tls_url(), "ca_file": other.file("ca.pem"),
+            "client_cert_file": file("server.pem"), "client_key_file": file("server-key.pem")});
+        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        world.session(config)
+    };
+    let own = session(json!({"redis_ca_file": server.ca_file()}));
+    login(&own).unwrap();
+    let place =
+        format!("the session store at 127.0.0.1:{}'s certificate", server.tls_url().rsplit(':').next().unwrap());
+    let error = assert_status(login(&session(json!({}))), Status::Store);
+    assert!(error.message().contains(&place) && error.message().contains("set redis_ca_file"), "{error}");
+    // What is added is added for the store as well.
+    login(&session(json!({"ca_extra_file": server.ca_file()}))).unwrap();
+    let missing = json!({"redis_ca_file": file("missing.pem")});
+    let error = assert_status(login(&session(missing)), Status::Config);
+    assert!(error.message().contains("config key \"redis_ca_file\""), "{error}");
+    let stranger = json!({"redis_ca_file": server.ca_file(), "client_cert_file": other.file("client.pem"),
+        "client_key_file": other.file("client-key.pem")});
+    let error = assert_status(login(&session(stranger)), Status::Store);
+    assert!(error.message().contains("client certificate") || error.message().contains("closed"), "{error}");
 }
 
 // Who we are.

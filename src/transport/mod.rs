@@ -108,7 +108,7 @@ impl Transport {
 
     fn exchange(
         &self,
-        peer: &Peer,
+        peer: Peer,
         endpoint: &Endpoint,
         request: Request<()>,
         body: Option<&SecretBytes>,
@@ -123,15 +123,17 @@ impl Transport {
         // What goes through a proxy in the clear is read by it.
         let reader = proxy.filter(|_| !endpoint.is_https());
         let outgoing = Outgoing::new(request, body, reader.is_some()).map_err(Failure::unsent)?;
-        let connect_by = deadline.min(Instant::now() + self.settings.connect_timeout);
-        let mut stream = self.open(peer, endpoint, proxy, connect_by).map_err(Failure::unsent)?;
+        let connect_by = Instant::now() + self.settings.connect_timeout;
+        let limit = if connect_by < deadline { "connect_timeout_ms" } else { "timeout_ms" };
+        let peer = &Peer { limit, ..peer };
+        let mut stream = self.open(peer, endpoint, proxy, connect_by.min(deadline)).map_err(Failure::unsent)?;
         stream.set_deadline(deadline);
         let mut was_sent = false;
         let outcome = outgoing.exchange(&mut *stream, before, &mut was_sent, peer);
         match (outcome, reader) {
             (Ok(answer), Some(proxy)) if answer.status == 407 => {
                 // It went no further.
-                Err(Failure::unsent(tunnel::refused(407, String::new(), proxy, &self.proxy_peer(proxy))))
+                Err(Failure::unsent(tunnel::refused(407, String::new(), proxy, &self.proxy_peer(proxy, peer))))
             }
             (Ok(answer), _) => Ok(answer),
             (Err(error), _) => {
@@ -153,7 +155,7 @@ impl Transport {
         let mut stream = match proxy {
             None => wire(peer, host, port, deadline)?,
             Some(proxy) => {
-                let proxy_peer = self.proxy_peer(proxy);
+                let proxy_peer = self.proxy_peer(proxy, peer);
                 let mut stream = wire(&proxy_peer, proxy.host(), proxy.port(), deadline)?;
                 if proxy.is_tls() {
                     stream = self.secure(&proxy_peer, stream, proxy.host())?;
@@ -171,8 +173,8 @@ impl Transport {
         Ok(stream)
     }
 
-    fn proxy_peer(&self, proxy: &Proxy) -> Peer {
-        Peer::proxy(proxy, &self.settings.trust)
+    fn proxy_peer(&self, proxy: &Proxy, server: &Peer) -> Peer {
+        Peer { limit: server.limit, ..Peer::proxy(proxy, &self.settings.trust) }
     }
 
     fn secure(&self, peer: &Peer, stream: Box<dyn Stream>, host: &str) -> Result<Box<dyn Stream>> {
@@ -245,12 +247,12 @@ impl Exchange for Transport {
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::CONTENT_LENGTH, body.expose().len());
         let request = self.request(builder, endpoint).map_err(Failure::unsent)?;
-        self.exchange(&Peer::server(&self.settings.trust), endpoint, request, Some(body), before, deadline)
+        self.exchange(Peer::server(&self.settings.trust), endpoint, request, Some(body), before, deadline)
     }
 
     fn get_json(&self, endpoint: &Endpoint, deadline: Instant) -> std::result::Result<Answer, Failure> {
         let request = self.request(Request::get(endpoint.uri()), endpoint).map_err(Failure::unsent)?;
-        self.exchange(&Peer::key_server(&self.settings.trust), endpoint, request, None, None, deadline)
+        self.exchange(Peer::key_server(&self.settings.trust), endpoint, request, None, None, deadline)
     }
 
     fn secrets(&self) -> Vec<&str> {

@@ -19,6 +19,8 @@ pub(crate) struct Peer {
     pub(crate) see: &'static str,
     /// The config key for the CA that its certificate may hang on.
     pub(crate) ca_key: &'static str,
+    /// The config key of the time for a connection to it.
+    pub(crate) limit: &'static str,
     /// The client certificate that it is shown.
     pub(crate) client_cert: Option<String>,
 }
@@ -26,7 +28,7 @@ pub(crate) struct Peer {
 impl Peer {
     fn new(name: impl Into<String>, see: &'static str, ca_key: &'static str, trust: &Trust) -> Self {
         let client_cert = trust.client_cert_file.as_ref().map(|file| file.path.display().to_string());
-        Peer { name: name.into(), see, ca_key, client_cert }
+        Peer { name: name.into(), see, ca_key, limit: "connect_timeout_ms", client_cert }
     }
 
     /// The platform's server.
@@ -52,7 +54,7 @@ impl Peer {
 
     /// Why there is no connection to it.
     pub(crate) fn unconnected(&self, why: &Unconnected) -> Error {
-        let Peer { name, see, .. } = self;
+        let Peer { name, see, limit, .. } = self;
         let (status, text) = match why {
             Unconnected::Unresolved(Unresolved::Unknown) => {
                 (Status::Connect, format!("the host name of {name} is not known; check {see}"))
@@ -64,15 +66,12 @@ impl Peer {
                      answer; try again later"
                 ),
             ),
-            Unconnected::Unresolved(Unresolved::TooLate) => (
-                Status::Timeout,
-                format!("the host name of {name} was not looked up within connect_timeout_ms; try again later"),
-            ),
+            Unconnected::Unresolved(Unresolved::TooLate) => {
+                (Status::Timeout, format!("the host name of {name} was not looked up within {limit}; try again later"))
+            }
             Unconnected::TooLate => (
                 Status::Timeout,
-                format!(
-                    "no connection to {name} within connect_timeout_ms; is it up, and does a firewall let us through?"
-                ),
+                format!("no connection to {name} within {limit}; is it up, and does a firewall let us through?"),
             ),
             Unconnected::Failed(error) => (Status::Connect, self.failed(error)),
         };
@@ -81,16 +80,14 @@ impl Peer {
 
     /// Why there is no TLS with it.
     pub(crate) fn unsecured(&self, error: &io::Error) -> Error {
-        let Peer { name, see, .. } = self;
+        let Peer { name, see, limit, .. } = self;
         if let Some(verdict) = verdict(error) {
             return describe(verdict, self);
         }
         match error.kind() {
             io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Error::new(
                 Status::Timeout,
-                format!(
-                    "{name} did not finish the TLS handshake within connect_timeout_ms; does it speak TLS? check {see}"
-                ),
+                format!("{name} did not finish the TLS handshake within {limit}; does it speak TLS? check {see}"),
             ),
             _ => Error::new(
                 Status::Connect,

@@ -108,10 +108,9 @@ fn describe(error: &io::Error, peer: &Peer) -> Error {
         return verifier::describe(verdict, peer);
     }
     match error.kind() {
-        ErrorKind::TimedOut | ErrorKind::WouldBlock => Error::new(
-            Status::Timeout,
-            format!("{} gave no answer within connect_timeout_ms; try again later", peer.name),
-        ),
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => {
+            Error::new(Status::Timeout, format!("{} gave no answer within {}; try again later", peer.name, peer.limit))
+        }
         ErrorKind::InvalidData => no_proxy(peer),
         _ => Error::new(
             Status::Connect,

@@ -118,7 +118,7 @@ pub(super) fn is_v1(chain: &[CertificateDer<'_>]) -> bool {
 
 /// What TLS has against this peer, and the one thing to do.
 pub(crate) fn describe(error: &rustls::Error, peer: &Peer) -> Error {
-    let Peer { name, see, ca_key, client_cert } = peer;
+    let Peer { name, see, ca_key, client_cert, .. } = peer;
     let text = match error {
         rustls::Error::InvalidCertificate(fault) => match certificate_text(fault, peer) {
             Some((what, to_do)) => format!("{name}'s certificate {what}; {to_do}"),

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <iostream>
 #include <new>
+#include <optional>
 #include <sstream>
 #include <thread>
 #include <vector>
@@ -119,7 +120,7 @@ static void views()
     CHECK(session.try_decode_jwt(std::string_view("x", 0)).error().status() == gcauth::Status::invalid_argument);
 
     // A copy of a Text has what it needs, also when the first one is gone.
-    auto first = std::make_unique<gcauth::Text>(token);
+    std::optional<gcauth::Text> first(token);
     const gcauth::Text second(*first);
     first.reset();
     CHECK(second.c_str() == std::string("long_token") && second.c_str() != token.data());

@@ -29,6 +29,8 @@ fn threads(kind: Kind) {
     let session = shared.logged_in();
     let old = bearer(&session).unwrap();
     let start = Barrier::new(64);
+    // The new token is not due before the last thread has asked, however busy the machine is.
+    shared.sandbox.set_token_life(3600.0);
     // Into the window, when the renewal takes its time: all of them come while it goes on.
     shared.sandbox.order(Fault::new(Target::Refresh, Effect::Latency { ms: 300, at: Moment::BeforeProcessing }));
     std::thread::sleep(Duration::from_millis(BEFORE_WINDOW_S * 1000 + 250));
@@ -269,7 +271,7 @@ fn refused_with_redis() {
 /// The bearer, once the handle has looked into the store again: it does not do so all the time.
 #[track_caller]
 fn bearer_soon(session: &gcauth::Session) -> String {
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + LONG;
     loop {
         match bearer(session) {
             Err(error) if error.status() == Status::NoToken && Instant::now() < end => {
@@ -282,7 +284,8 @@ fn bearer_soon(session: &gcauth::Session) -> String {
 
 /// Login and logout are everybody's.
 fn login_and_logout(kind: Kind) {
-    let Some(shared) = of_life(kind, LIFE_S) else { return };
+    // Only the last token before the logout is short-lived, so that nobody renews what is compared.
+    let Some(shared) = of_life(kind, 3600) else { return };
     let (one, other) = (shared.session(), shared.session());
     assert_eq!(bearer(&other).unwrap_err().status(), Status::NoToken);
     login(&one).unwrap();
@@ -290,7 +293,9 @@ fn login_and_logout(kind: Kind) {
     // Another login, by another process.
     assert!(shared.worker("0", &[json!({"do": "login"})], &[]).join());
     one.refresh(None).unwrap();
+    shared.sandbox.set_token_life(LIFE_S as f64);
     other.refresh(None).unwrap();
+    shared.sandbox.set_token_life(3600.0);
     assert!(shared.worker("0", &[json!({"do": "refresh"}), json!({"do": "logout"})], &[]).join());
     assert!(shared.events().iter().all(Event::is_ok), "{:#?}", shared.events());
     // Whoever looks into the store finds nothing there; nobody brings the session back.
@@ -416,7 +421,9 @@ fn down(kind: Kind) {
     bearer(&session).unwrap();
     shared.place.take_away();
     while began.elapsed() < Duration::from_millis(LIFE_S * 1000 - 1200) {
-        bearer(&session).unwrap();
+        let is_good = bearer(&session).is_ok();
+        // On a busy machine the end may have come in between.
+        assert!(is_good || began.elapsed() >= Duration::from_millis(LIFE_S * 1000 - 1000));
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(session.refresh(None).unwrap_err().status(), Status::Store);

@@ -54,14 +54,23 @@ static void grandchild(gc_auth_t *auth)
     use_new(auth);
 }
 
-static void busy_parent(void)
+/* Ends a child that is not needed any more. */
+static void discard(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+
+/* Forks `count` children while threads of the parent renew. 0 where the renewal, which lasts 15 s at most, was over before
+ * those children that don't need it: the machine was too slow. */
+static int fork_meanwhile(int count)
 {
     static void (*const works[])(gc_auth_t *) = { use_new, read_only, only_free, own_handle, grandchild };
     pid_t pids[CHILDREN];
     gc_auth_t *auth = sandbox_session(&sandbox, store);
     long refreshes = sandbox_counter(&sandbox, "refresh");
     struct crew *crew;
-    int i;
+    int i, meanwhile, status;
 
     REQUIRE_OK(gc_auth_bearer(auth, old_token, sizeof old_token, NULL, NULL));
     REQUIRE_OK(gc_auth_report_rejected(auth, old_token));
@@ -69,30 +78,50 @@ static void busy_parent(void)
     crew = crew_start(auth, 8, work_bearer, NULL);
     REQUIRE(sandbox_await_held(&sandbox, 1));
     crew_await_begun(crew);
-    for (i = 0; i < CHILDREN; i++) {
+    for (i = 0; i < count; i++) {
         pids[i] = child(works[i % 5], auth);
     }
     /* Those that need nothing new end meanwhile. */
-    for (i = 0; i < CHILDREN; i++) {
-        if (i % 5 >= 1 && i % 5 <= 3) {
-            await(pids[i]);
+    for (i = 0; i < count; i++) {
+        while (i % 5 >= 1 && i % 5 <= 3 && pids[i] != 0 && __atomic_load_n(&crew->ended, __ATOMIC_SEQ_CST) == 0) {
+            if (waitpid(pids[i], &status, WNOHANG) == pids[i]) {
+                CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+                pids[i] = 0;
+            } else {
+                pause_ms(5);
+            }
         }
     }
-    CHECK_INT(crew->ended, 0);
+    meanwhile = __atomic_load_n(&crew->ended, __ATOMIC_SEQ_CST) == 0;
     sandbox_release(&sandbox);
-    for (i = 0; i < CHILDREN; i++) {
-        if (i % 5 < 1 || i % 5 > 3) {
+    for (i = 0; i < count; i++) {
+        if (pids[i] != 0 && meanwhile) {
             await(pids[i]);
+        } else if (pids[i] != 0) {
+            discard(pids[i]);
         }
     }
     crew_join(crew);
-    for (i = 0; i < 8; i++) {
+    for (i = 0; meanwhile && i < 8; i++) {
         CHECK_INT(crew->workers[i].status, GC_AUTH_OK);
     }
-    CHECK_INT(sandbox_counter(&sandbox, "refresh"), refreshes + 1);
+    if (meanwhile) {
+        CHECK_INT(sandbox_counter(&sandbox, "refresh"), refreshes + 1);
+        CHECK_OK(gc_auth_refresh(auth, NULL));
+    }
     free(crew);
-    CHECK_OK(gc_auth_refresh(auth, NULL));
     gc_auth_free(auth);
+    return meanwhile;
+}
+
+/* Once more, with one child of each kind, where the machine was too slow. */
+static void busy_parent(void)
+{
+    int count = CHILDREN;
+    while (!fork_meanwhile(count)) {
+        fprintf(stderr, "%d children took longer than a renewal may last\n", count);
+        count = 5;
+    }
 }
 
 /* Children that spend go on where the parent is, and the parent where they are. */
@@ -232,7 +261,7 @@ static void remove_all(const char *dir)
 int main(void)
 {
     /* A parent that dies with the answer on its way is what a grace period is for. */
-    static const char *const options[] = { "--alg", "EdDSA", "--grace", "120", NULL };
+    static const char *const options[] = { "--alg", "EdDSA", "--grace", "3600", NULL };
     static const char *const locks[] = { "flock", "lease" };
     const char *demanded = getenv("GCAUTH_REQUIRE_REDIS");
     char members[1024];

@@ -261,7 +261,7 @@ static void fork_in_a_callback(void)
     REQUIRE(child >= 0);
     if (child == 0) {
         struct told own;
-        alarm(60);
+        alarm(240);
         told.hold = 0;
         forget(&own);
         if (gc_auth_login(told.auth, USER, "wrong", ORGANIZATION, NULL) != GC_AUTH_ERR_UNAUTHORIZED || told.count[1] != 2) {

@@ -158,7 +158,7 @@ impl Shared {
         for socket in connections.sockets.iter().filter_map(Weak::upgrade) {
             let _ = socket.shutdown(Shutdown::Both);
         }
-        let limit = Duration::from_secs(10);
+        let limit = Duration::from_secs(60);
         let rest = self.connection_ended.wait_timeout_while(connections, limit, |connections| connections.open > 0);
         drop(rest);
         // Here, and not with the last thread that knows of it: whoever dropped the sandbox relies on it.

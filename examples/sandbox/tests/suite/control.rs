@@ -188,7 +188,7 @@ fn sessions_keys_and_holds() {
     order(&sandbox, json!({ "on": "login", "do": { "hold": {} } }));
     std::thread::scope(|scope| {
         let held = scope.spawn(|| login(&sandbox));
-        assert!(sandbox.wait_held(1, std::time::Duration::from_secs(10)));
+        assert!(sandbox.wait_held(1, std::time::Duration::from_secs(120)));
         assert_eq!(control(&sandbox, "GET", "held", Value::Null).json(), json!({ "held": 1 }));
         assert_eq!(control(&sandbox, "POST", "release", Value::Null).json(), json!({ "released": 1 }));
         assert_eq!(held.join().expect("an answer").code(), 201);

@@ -168,7 +168,7 @@ fn held_requests_wait_for_their_release() {
         sandbox.order(Fault::new(Target::Login, Effect::Hold { at }));
         thread::scope(|scope| {
             let client = scope.spawn(|| login(&sandbox));
-            assert!(sandbox.wait_held(1, Duration::from_secs(10)));
+            assert!(sandbox.wait_held(1, Duration::from_secs(120)));
             assert_eq!((sandbox.held(), sandbox.counters().logins), (1, logins));
             assert!(!client.is_finished());
             assert_eq!(sandbox.release(), 1);

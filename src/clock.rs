@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
 
+use crate::author::{boot_id, namespace};
+
 /// The cheap reading may lag by a scheduler tick, 10 ms at most; decisions keep this far from a boundary.
 pub const COARSE_LAG_MS: i64 = 20;
 
@@ -63,6 +65,17 @@ impl Clock {
             Clock::Manual(clock) => clock.now(),
             #[cfg(test)]
             Clock::Simulated(clock) => clock.now(),
+        }
+    }
+
+    /// Names the machine whose clocks these are, from one boot to the next; None where the system does not say.
+    pub(crate) fn machine(&self) -> Option<String> {
+        match self {
+            // Containers of one machine share its clocks, but the monotonic one may be shifted for some.
+            Clock::System => Some(format!("{}/{}", boot_id()?, namespace("time")?)),
+            Clock::Manual(clock) => Some(format!("manual/{}/{:p}", std::process::id(), Arc::as_ptr(clock))),
+            #[cfg(test)]
+            Clock::Simulated(clock) => Some(clock.machine()),
         }
     }
 

@@ -1,9 +1,13 @@
 //! How far the server's clock is from ours, as its answers tell.
 #![forbid(unsafe_code)]
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
+use crate::clock::{Clock, Now};
+use crate::record::Record;
 use crate::schedule::Origin;
+use crate::token;
+use crate::wrong_clocks::WrongClocks;
 
 /// Two differences that say the same: the time that a request takes is in them.
 const AGREEMENT_MS: i64 = 5_000;
@@ -14,6 +18,9 @@ pub(crate) struct Drift {
     leeway_ms: i64,
     offset_ms: AtomicI64,
     last_shift_ms: AtomicI64,
+    /// Whether the offset comes from an answer, here or in another process of this machine. Otherwise the server's clock
+    /// is there at least.
+    is_measured: AtomicBool,
 }
 
 /// When an answer was asked for and came, by our clock, and when it was made, by the server's.
@@ -39,7 +46,12 @@ impl Heard {
 impl Drift {
     /// Differences up to `leeway_ms` are none.
     pub(crate) fn new(leeway_ms: i64) -> Self {
-        Drift { leeway_ms, offset_ms: AtomicI64::new(0), last_shift_ms: AtomicI64::new(0) }
+        Drift {
+            leeway_ms,
+            offset_ms: AtomicI64::new(0),
+            last_shift_ms: AtomicI64::new(0),
+            is_measured: AtomicBool::new(false),
+        }
     }
 
     /// How far clocks may be apart that are taken for right.
@@ -50,6 +62,58 @@ impl Drift {
     /// What is known so far, in milliseconds.
     pub(crate) fn offset_ms(&self) -> i64 {
         self.offset_ms.load(Ordering::Relaxed)
+    }
+
+    /// What the server's clock shows, as far as is known, when ours shows `now`.
+    pub(crate) fn server_time(&self, now: Now) -> Now {
+        Now { wall_ms: now.wall_ms.saturating_add(self.offset_ms()), ..now }
+    }
+
+    /// What others should know of this machine's clock, given what they know already.
+    pub(crate) fn tell(&self, known: WrongClocks, clock: &Clock) -> WrongClocks {
+        if !self.is_measured.load(Ordering::Relaxed) || (self.offset_ms() == 0 && known.is_empty()) {
+            return known;
+        }
+        let now = self.server_time(clock.now());
+        match clock.machine() {
+            Some(machine) if self.offset_ms() != 0 || known.base_ms(&machine).is_some() => {
+                known.with(&machine, now.wall_ms.saturating_sub(now.mono_ms))
+            }
+            _ => known,
+        }
+    }
+
+    /// Learns from a record that somebody else wrote. Gives the difference if it is another than before.
+    ///
+    /// Another process of this machine may have told how far its clock is off. A token from the future, of whatever
+    /// origin, tells that our clock is behind: by as much at least.
+    pub(crate) fn see(&self, record: &Record, clock: &Clock) -> Option<i64> {
+        let (now, before_ms) = (clock.now(), self.offset_ms());
+        let least_ms = record
+            .tokens
+            .token()
+            .and_then(|token| token::times(token).iat_ms)
+            .map_or(i64::MIN, |iat_ms| iat_ms.saturating_sub(now.wall_ms));
+        let is_possible = |offset_ms: &i64| least_ms <= offset_ms.saturating_add(self.leeway_ms);
+        let told_ms = (!record.clocks.is_empty())
+            .then(|| record.clocks.base_ms(&clock.machine()?))
+            .flatten()
+            .map(|base_ms| base_ms.saturating_add(now.mono_ms).saturating_sub(now.wall_ms))
+            .map(|offset_ms| if offset_ms.saturating_abs() <= self.leeway_ms { 0 } else { offset_ms })
+            .filter(is_possible);
+        let offset_ms = match told_ms {
+            Some(told_ms) => {
+                self.is_measured.store(true, Ordering::Relaxed);
+                // The same, but for what passes between two readings of a clock.
+                if told_ms.saturating_sub(before_ms).saturating_abs() <= AGREEMENT_MS { before_ms } else { told_ms }
+            }
+            None if !is_possible(&before_ms) => {
+                self.is_measured.store(false, Ordering::Relaxed);
+                least_ms
+            }
+            None => before_ms,
+        };
+        (self.offset_ms.swap(offset_ms, Ordering::Relaxed) != offset_ms).then_some(offset_ms)
     }
 
     /// Learns from a token. Gives the difference if it is another than before.
@@ -70,14 +134,30 @@ impl Drift {
             (Origin::Renewal, None) => agrees_with(last_shift_ms) || agrees_with(self.offset_ms()),
         };
         let offset_ms = if is_small { 0 } else { shift };
+        if is_believed {
+            self.is_measured.store(true, Ordering::Relaxed);
+        }
         let is_new = is_believed && self.offset_ms.swap(offset_ms, Ordering::Relaxed) != offset_ms;
         is_new.then_some(offset_ms)
+    }
+}
+
+/// An offset that is new, for people.
+pub(crate) fn told(offset_ms: i64) -> String {
+    match offset_ms {
+        0 => "this machine's clock and the server's agree again".to_owned(),
+        _ => format!(
+            "the server's clock is {} s {} this machine's; expiry is reckoned by the server's",
+            offset_ms.unsigned_abs() / 1000,
+            if offset_ms > 0 { "ahead of" } else { "behind" }
+        ),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::ManualClock;
 
     const NOW: i64 = 1_000_000_000;
 
@@ -147,6 +227,61 @@ mod tests {
             drift.learn(Origin::Login, slow);
         }
         assert_eq!(drift.offset_ms(), 0);
+    }
+
+    /// Somebody else's record with a token that was made `iat` ms after the machine's clock showed `NOW`.
+    fn seen(drift: &Drift, iat_ms: Option<i64>, clocks: &WrongClocks, clock: &Clock) -> i64 {
+        use base64::Engine;
+        use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+        let payload = iat_ms.map_or("{}".to_owned(), |ms| format!(r#"{{"iat":{}}}"#, (NOW + ms) / 1000));
+        let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload));
+        let record = Record {
+            version: crate::record::Version { session: 1, generation: 1 },
+            tokens: crate::record::Tokens::new(Some(&token), None, None, None).unwrap(),
+            origin: Origin::Renewal,
+            received: clock.now(),
+            author: crate::author::Author { host: "other".to_owned(), pid: 1, place: None },
+            notes: crate::record::Notes::default(),
+            clocks: clocks.clone(),
+        };
+        drift.see(&record, clock);
+        drift.offset_ms()
+    }
+
+    #[test]
+    fn a_token_from_the_future_tells_that_our_clock_is_behind() {
+        let (clock, none) = (Clock::Manual(ManualClock::at_ms(NOW)), WrongClocks::default());
+        let drift = Drift::new(30_000);
+        assert_eq!(seen(&drift, None, &none, &clock), 0);
+        assert_eq!(seen(&drift, Some(-7_200_000), &none, &clock), 0);
+        assert_eq!(seen(&drift, Some(30_000), &none, &clock), 0);
+        assert_eq!(seen(&drift, Some(3_600_000), &none, &clock), 3_600_000);
+        // At least: an older one takes nothing back, and it is nothing to tell others.
+        assert_eq!(seen(&drift, Some(1_800_000), &none, &clock), 3_600_000);
+        assert!(drift.tell(none, &clock).is_empty());
+    }
+
+    #[test]
+    fn what_one_process_has_learnt_the_others_of_its_machine_need_not() {
+        let manual = ManualClock::at_ms(NOW);
+        let clock = Clock::Manual(manual.clone());
+        let first = Drift::new(30_000);
+        assert!(first.tell(WrongClocks::default(), &clock).is_empty());
+        first.learn(Origin::Login, Heard { iat_ms: Some(NOW + 7_200_000), ..heard(0, None) });
+        let told = first.tell(WrongClocks::default(), &clock);
+        manual.advance_ms(60_000);
+        let second = Drift::new(30_000);
+        assert_eq!(seen(&second, Some(0), &told, &clock), 7_200_000);
+        // Somebody sets the clock right: what was told holds, since the monotonic clock was not set.
+        manual.step_wall_ms(7_200_000);
+        assert_eq!(seen(&second, Some(0), &told, &clock), 0);
+        assert!(second.tell(told.clone(), &clock).base_ms(&clock.machine().unwrap()).is_some());
+        // On another machine it means nothing.
+        let elsewhere = Clock::Manual(ManualClock::at_ms(NOW));
+        assert_eq!(seen(&Drift::new(30_000), Some(0), &told, &elsewhere), 0);
+        // A token that was made later than it says was possible proves it wrong.
+        let late = Drift::new(30_000);
+        assert_eq!(seen(&late, Some(20_000_000), &told, &clock), NOW + 20_000_000 - clock.now().wall_ms);
     }
 
     #[test]

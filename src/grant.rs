@@ -13,7 +13,7 @@ use crate::clock::Now;
 use crate::error::{Error, Result, Status};
 use crate::fork::ProcessMark;
 use crate::platform::no_refresh_token;
-use crate::record::Record;
+use crate::record::{Record, UNKNOWN_MONO_MS};
 use crate::redact::clean;
 use crate::schedule::{Hot, Origin, Policy, Schedule};
 use crate::token::{self, Payload};
@@ -51,12 +51,14 @@ impl Grant {
     /// `record`, as it came into this handle's hands `now`.
     pub(crate) fn new(record: Arc<Record>, now: Now, offset_ms: i64, policy: Policy, place: Option<Arc<str>>) -> Self {
         let times = record.tokens.token().map(token::times).unwrap_or_default();
-        let mut schedule = Schedule::new(times, record.origin, record.received, offset_ms, policy);
-        let is_ours = record.author == Author::here();
+        let now = Now { wall_ms: now.wall_ms.saturating_add(offset_ms), ..now };
+        let is_ours = record.author == Author::here() && record.received.mono_ms != UNKNOWN_MONO_MS;
+        let received = if is_ours { record.received } else { by_our_clock(record.received.wall_ms, now) };
+        let mut schedule = Schedule::new(times, record.origin, received, offset_ms, policy);
         // What others got, or a caller, came when the clock may have been ahead. A renewal too early is no harm; but
         // without a refresh token a good token would be lost.
         if record.origin != Origin::Given && (is_ours || record.tokens.refresh_token().is_some()) {
-            schedule = schedule.since(if is_ours { record.received } else { now });
+            schedule = schedule.since(if is_ours { received } else { now });
         }
         Grant {
             hot: AtomicU64::new(if record.tokens.bearer_bytes().is_some() { NOT_YET } else { NO_MORE }),
@@ -132,6 +134,12 @@ impl Grant {
     }
 }
 
+/// What somebody else got at that time of the server's clock, by our monotonic one. Nothing comes from the future.
+fn by_our_clock(wall_ms: i64, now: Now) -> Now {
+    let age_ms = now.wall_ms.saturating_sub(wall_ms).max(0);
+    Now { wall_ms: wall_ms.min(now.wall_ms), mono_ms: now.mono_ms.saturating_sub(age_ms) }
+}
+
 /// Nothing to hand out, since this is the record that is there, or in the store at `place`.
 pub(crate) fn no_token(record: &Record, place: Option<&str>) -> Error {
     Error::new(Status::NoToken, why_no_token(record, place))
@@ -175,6 +183,7 @@ mod tests {
     use super::*;
     use crate::record::{Notes, Tokens, Version};
     use crate::schedule::Life;
+    use crate::wrong_clocks::WrongClocks;
 
     const POLICY: Policy = Policy { renew_before_ms: 900_000, jitter: 1.0 };
     const AT: Now = Now { wall_ms: 1_000_000_000, mono_ms: 5_000 };
@@ -190,6 +199,7 @@ mod tests {
             received: AT,
             author: Author { pid, ..Author::here() },
             notes: Notes::default(),
+            clocks: WrongClocks::default(),
         };
         Grant::new(Arc::new(record), AT, 0, POLICY, None)
     }

@@ -36,6 +36,7 @@ mod transport;
 mod user_session;
 mod verdict;
 mod wiped_json;
+mod wrong_clocks;
 
 pub use config::{Config, Surroundings};
 pub use error::{Error, Result, Status};

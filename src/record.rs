@@ -10,6 +10,7 @@ use crate::redact::clean;
 use crate::schedule::Origin;
 use crate::secret::Secret;
 use crate::status::gc_auth_status_t;
+use crate::wrong_clocks::WrongClocks;
 
 const SCHEME: &str = "Bearer ";
 /// How much of a failure's message is kept in a record.
@@ -23,12 +24,17 @@ pub(crate) struct Record {
     pub(crate) version: Version,
     pub(crate) tokens: Tokens,
     pub(crate) origin: Origin,
-    /// When the tokens came; the steady reading is this process's own.
+    /// When the tokens came: by the server's clock, as far as it was known, and by the monotonic one of the handle that
+    /// got them, or [`UNKNOWN_MONO_MS`].
     pub(crate) received: Now,
     /// Who got them.
     pub(crate) author: Author,
     pub(crate) notes: Notes,
+    pub(crate) clocks: WrongClocks,
 }
+
+/// The monotonic reading of a record that came out of a store.
+pub(crate) const UNKNOWN_MONO_MS: i64 = i64::MIN;
 
 impl Record {
     /// Whether it is what a logout leaves: no tokens, where there were some.
@@ -58,14 +64,25 @@ pub(crate) struct Version {
     pub(crate) generation: u64,
 }
 
-/// What those who share a record tell each other about it; changes without a new generation.
+/// What those who share a record tell each other about it; changes without a new generation. All times are Unix
+/// milliseconds by the server's clock, as far as who wrote them knew it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Notes {
-    /// Unix milliseconds before which nobody tries an early renewal.
+    /// The time before which nobody tries an early renewal.
     pub(crate) early_not_before_ms: i64,
     pub(crate) intent: Option<Intent>,
     pub(crate) refusal: Option<Refusal>,
     pub(crate) failure: Option<LastFailure>,
+}
+
+impl Notes {
+    /// For how long early renewals rest yet, at `now_ms`. `skew_ms` is how far clocks may be apart that are taken for
+    /// right: what lies farther in the future than anybody may ask for was written by one that was wrong.
+    pub(crate) fn early_rest(&self, now_ms: i64, skew_ms: i64) -> Option<Duration> {
+        let left = self.early_not_before_ms.saturating_sub(now_ms);
+        (left > 0 && left <= LONGEST_REST_MS.saturating_add(skew_ms))
+            .then(|| Duration::from_millis(left.unsigned_abs()))
+    }
 }
 
 /// The last renewal that failed, for people to see.
@@ -101,7 +118,7 @@ pub(crate) struct Refusal {
 
 /// How long the first refusal binds everybody: a server that erred for a moment must not end a session.
 const FIRST_REST_MS: i64 = 60_000;
-/// However many there were.
+/// However many there were; and the longest that early renewals rest after a failure of another kind.
 pub(crate) const LONGEST_REST_MS: i64 = 300_000;
 
 impl Refusal {

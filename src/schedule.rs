@@ -50,7 +50,8 @@ pub(crate) struct Schedule {
     /// Reading of the steady clock before which a token that the server has just sent counts as fresh, whatever the
     /// wall clock says: a wrong clock must not make a renewal at every call.
     quiet_until_mono_ms: i64,
-    /// When the token came, by both clocks: if the wall clock is set back since then, it makes the token no younger.
+    /// When the token came, by the server's clock and our monotonic one: a wall clock that is set back since then makes
+    /// the token no younger.
     came: Option<Now>,
 }
 
@@ -79,12 +80,12 @@ impl Hot {
 }
 
 impl Schedule {
-    /// The plan for a token that came `at`. `offset_ms` is the server's clock minus ours.
+    /// The plan for a token that came `at`, by the server's clock. `offset_ms` is that minus ours.
     pub(crate) fn new(times: Times, origin: Origin, at: Now, offset_ms: i64, policy: Policy) -> Self {
-        let born = times.iat_ms.unwrap_or(at.wall_ms.saturating_add(offset_ms));
+        let born = times.iat_ms.unwrap_or(at.wall_ms);
         let life = times.exp_ms.map_or(i64::MAX, |exp| exp.saturating_sub(born)).max(0);
         // An old answer that is given again may have less time left than the pause would last.
-        let left = times.exp_ms.map_or(i64::MAX, |exp| exp.saturating_sub(at.wall_ms.saturating_add(offset_ms)));
+        let left = times.exp_ms.map_or(i64::MAX, |exp| exp.saturating_sub(at.wall_ms));
         let quiet = match origin {
             Origin::Login | Origin::Renewal => MINUTE_MS.min(life / 3).min(left),
             Origin::Given => 0,
@@ -99,16 +100,18 @@ impl Schedule {
         }
     }
 
-    /// The same, where the time `at` which the token came counts: from then on the steady clock tells its age, too.
+    /// The same, where the time `at` which the token came counts, by the server's clock: from then on the monotonic
+    /// clock tells its age, too.
     pub(crate) fn since(self, at: Now) -> Self {
         Schedule { came: Some(at), ..self }
     }
 
-    /// Our wall clock, or what the steady one makes of the time when the token came, if that is later.
+    /// The server's clock: what our wall clock makes of it, or what the monotonic one makes of the time when the token
+    /// came, if that is later.
     fn wall_ms(&self, now: Now) -> i64 {
         let steady =
             self.came.map_or(i64::MIN, |came| came.wall_ms.saturating_add(now.mono_ms.saturating_sub(came.mono_ms)));
-        now.wall_ms.max(steady).saturating_add(self.offset_ms)
+        now.wall_ms.saturating_add(self.offset_ms).max(steady)
     }
 
     /// Where the token stands.

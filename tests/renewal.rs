@@ -3,9 +3,10 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Barrier};
 
+use gcauth::clock::{Clock, ManualClock};
 use gcauth::{Session, Status};
 use gcauth_sandbox::{Body, DropPoint, Effect, Fault, Options, Target, TokenFault};
 use serde_json::{Value, json};
@@ -366,12 +367,16 @@ struct SharedFile {
 
 impl SharedFile {
     fn new() -> Self {
+        Self::of_life(3600.0)
+    }
+
+    fn of_life(token_life_s: f64) -> Self {
         use std::os::unix::fs::DirBuilderExt;
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("gcauth-renewal-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let dir = std::env::temp_dir().join(name);
         std::fs::DirBuilder::new().mode(0o700).create(&dir).unwrap();
-        SharedFile { world: World::new(), dir }
+        SharedFile { world: world_of_life(token_life_s), dir }
     }
 
     fn config(&self) -> Value {
@@ -931,4 +936,91 @@ fn a_refused_project_says_nothing_about_the_session() {
         world.advance(3601.0);
         bearer(&session).unwrap();
     }
+}
+
+/// A machine whose clock is off, and whose time passes with the others'.
+fn machine_off_by(world: &World, seconds: i64) -> Arc<ManualClock> {
+    ManualClock::at_ms(world.clock.now().wall_ms + seconds * 1000)
+}
+
+fn session_on(shared: &SharedFile, clock: &Arc<ManualClock>) -> Session {
+    let config = shared.world.config(shared.config());
+    Session::with_clock(config, None, None, None, Clock::Manual(clock.clone())).unwrap()
+}
+
+/// Time passes on all machines, and the handles there call now and then; none may be given a token that has run out.
+fn live(shared: &SharedFile, seconds: u64, clocks: &[&Arc<ManualClock>], sessions: &[&Session]) {
+    for _ in 0..seconds / 5 {
+        shared.world.advance(5.0);
+        clocks.iter().for_each(|clock| clock.advance_ms(5_000));
+        for (at, session) in sessions.iter().enumerate() {
+            let current = session.bearer().unwrap();
+            let left = current.expires_at() as f64 - shared.world.sandbox.now();
+            assert!(left > -1.0, "handle {at} is given a token that ran out {left} s ago");
+        }
+    }
+}
+
+#[test]
+fn a_host_that_is_behind_hands_out_no_token_beyond_its_end() {
+    for (life, age) in [(3600.0, 0.0), (120.0, 0.0)] {
+        let shared = SharedFile::of_life(life);
+        let right = shared.sessions(1).remove(0);
+        shared.world.advance(age);
+        let behind = machine_off_by(&shared.world, -3600);
+        let late = session_on(&shared, &behind);
+        live(&shared, life as u64 * 3, &[&behind], &[&late, &right]);
+        let refreshes = shared.world.counters().refreshes;
+        assert!(refreshes <= 5, "{refreshes} renewals in 3 lives");
+    }
+}
+
+#[test]
+fn a_host_that_is_ahead_learns_it_once() {
+    let shared = SharedFile::new();
+    let right = shared.sessions(1).remove(0);
+    let ahead = machine_off_by(&shared.world, 7200);
+    let first: Vec<Session> = (0..5).map(|_| session_on(&shared, &ahead)).collect();
+    let tokens: Vec<String> = first.iter().map(|session| bearer(session).unwrap()).collect();
+    assert!(tokens.iter().all(|token| *token == tokens[0]));
+    assert_eq!(shared.world.counters().refreshes, 1);
+    // Somebody with a right clock renews; who begins on the machine then need not.
+    live(&shared, 2800, &[&ahead], &[&right]);
+    assert_eq!(shared.world.counters().refreshes, 2);
+    let next: Vec<Session> = (0..5).map(|_| session_on(&shared, &ahead)).collect();
+    let all: Vec<&Session> = first.iter().chain(&next).chain([&right]).collect();
+    for session in &all {
+        bearer(session).unwrap();
+    }
+    assert_eq!(shared.world.counters().refreshes, 2);
+    live(&shared, 7200, &[&ahead], &all);
+    let refreshes = shared.world.counters().refreshes;
+    assert!(refreshes <= 5, "{refreshes} renewals in 10,000 s");
+}
+
+#[test]
+fn a_clock_that_is_set_right_is_believed_again() {
+    let shared = SharedFile::new();
+    shared.sessions(0);
+    let ahead = machine_off_by(&shared.world, 7200);
+    bearer(&session_on(&shared, &ahead)).unwrap();
+    ahead.step_wall_ms(-7_200_000);
+    let sessions = [session_on(&shared, &ahead), session_on(&shared, &ahead)];
+    live(&shared, 7200, &[&ahead], &[&sessions[0], &sessions[1]]);
+    assert!(shared.world.counters().refreshes <= 4);
+}
+
+#[test]
+fn a_host_that_is_ahead_stops_nobodys_early_renewals() {
+    let shared = SharedFile::new();
+    let right = shared.sessions(1).remove(0);
+    shared.world.advance(2850.0);
+    let ahead = machine_off_by(&shared.world, 3600);
+    shared.world.order(Fault::status(Target::Refresh, 503));
+    assert_status(bearer(&session_on(&shared, &ahead)), Status::Server);
+    for _ in 0..2 {
+        bearer(&right).unwrap();
+        shared.world.advance(61.0);
+    }
+    assert_eq!(shared.world.counters().refreshes, 1);
 }

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use ring::digest::{SHA256, digest};
 
 use crate::author::Author;
-use crate::clock::Clock;
-use crate::drift::{Drift, Heard};
+use crate::clock::{Clock, millis};
+use crate::drift::{Drift, Heard, told};
 use crate::error::{Error, Result, Status};
 use crate::failpoint::reach;
 use crate::grant::{MAX_AUTHOR, MAX_PLACE, no_token};
@@ -23,7 +23,7 @@ use crate::schedule::Origin;
 use crate::store::{Commit, Expected, Store};
 
 /// The longest that one renewal takes.
-const LONGEST: Duration = Duration::from_secs(15);
+pub(crate) const LONGEST: Duration = Duration::from_secs(15);
 /// A renewal is not begun with less time than this, or half of `timeout_ms`.
 const SHORTEST: Duration = Duration::from_secs(3);
 /// How much longer the lock is ours than the renewal takes.
@@ -183,17 +183,19 @@ impl Renewal<'_> {
         if !present.is_not_older(seen) {
             return Ok(None);
         }
+        self.tell_offset(self.drift.see(present, self.clock));
         if present.version != seen.version && self.is_usable(present, wish) {
             return Ok(Some(Renewed::Adopted(present.clone())));
         }
-        let now_ms = self.clock.now().wall_ms;
+        let now_ms = self.server_ms();
         if !wish.is_explicit
             && let Some(refusal) = &present.notes.refusal
             && let Some(rest) = refusal.rest(now_ms, self.drift.leeway_ms())
         {
             return Err(self.platform.refused_elsewhere(refusal, rest, self.journal));
         }
-        Ok((wish.is_early && now_ms < present.notes.early_not_before_ms).then_some(Renewed::Held))
+        let is_resting = present.notes.early_rest(now_ms, self.drift.leeway_ms()).is_some();
+        Ok((wish.is_early && is_resting).then_some(Renewed::Held))
     }
 
     /// Logs in by `login`, under the lock of the store.
@@ -207,11 +209,12 @@ impl Renewal<'_> {
         let Some(_lock) = self.store.lock(left.min(LONGEST) + LOCK_MARGIN, Some(deadline), deadline)? else {
             return Err(self.stopped_by(Obstacle::Held, None));
         };
-        let seen = self.store.load(self.until())?.map(|record| record.version);
+        let before = self.store.load(self.until())?;
+        let seen = before.as_ref().map(|record| record.version);
         self.store.prepare(self.until())?;
         let Received { tokens, heard } = login()?;
         self.learn(Origin::Login, heard);
-        let record = self.record(session, tokens, Origin::Login);
+        let record = self.record(session, tokens, Origin::Login, before.as_deref());
         match self.store.commit(Expected::Anything, record.clone(), self.deadline) {
             Ok(Commit::Done(record) | Commit::Outdated(record)) => Ok(Renewed::Made(record)),
             Err(error) => Ok(Renewed::Unsaved { record: Box::new(record), seen, error }),
@@ -221,7 +224,7 @@ impl Renewal<'_> {
     /// The record of no session in the place of whatever was there, and what was there last, if the server wants to be
     /// told of its end.
     pub(crate) fn end_session(&self, session: u64) -> Result<(Arc<Record>, Option<Arc<Record>>)> {
-        let tombstone = self.record(session, Tokens::none(), Origin::Login);
+        let tombstone = self.record(session, Tokens::none(), Origin::Login, None);
         let mut last = match self.platform.takes_logout() {
             // The session can be ended without it.
             true => self.store.load(self.deadline).ok().flatten(),
@@ -243,7 +246,7 @@ impl Renewal<'_> {
 
     /// Whether somebody else's record makes a renewal needless.
     fn is_usable(&self, record: &Record, wish: Wish) -> bool {
-        let now_ms = self.clock.now().wall_ms.saturating_add(self.drift.offset_ms());
+        let now_ms = self.server_ms();
         let expires = record.tokens.token().and_then(|token| crate::token::times(token).exp_ms);
         record.tokens.is_none()
             || (wish.project.is_none_or(|project| record.tokens.scope.as_deref() == Some(project))
@@ -254,11 +257,12 @@ impl Renewal<'_> {
     /// How long to wait, at most for a moment, for somebody who may still be busy with the refresh token of `record`.
     fn others_pause(&self, record: &Record) -> Option<Duration> {
         let intent = record.notes.intent.as_ref()?;
-        let left_ms = intent.deadline_ms.saturating_sub(self.clock.now().wall_ms);
+        let left_ms = intent.deadline_ms.saturating_sub(self.server_ms());
         let left = Duration::from_millis(u64::try_from(left_ms).ok().filter(|ms| *ms > 0)?);
         let is_dead = self.store.habits().shows_death && intent.author.has_ended();
-        // A clock that was set must not make anybody wait for hours.
-        let is_theirs = left <= LONGEST && intent.spends == fingerprint(record.tokens.refresh_token()?);
+        // A clock that is a little behind makes nobody doubt it, and one that is wrong makes nobody wait for hours.
+        let longest = LONGEST + Duration::from_millis(self.drift.leeway_ms().unsigned_abs());
+        let is_theirs = left <= longest && intent.spends == fingerprint(record.tokens.refresh_token()?);
         (is_theirs && !is_dead).then(|| left.min(RETRY_PAUSE))
     }
 
@@ -269,7 +273,7 @@ impl Renewal<'_> {
             return Err(no_token(seen, self.store.place().as_deref()));
         }
         let mut back = seen.clone();
-        back.notes.early_not_before_ms = back.notes.early_not_before_ms.max(early_after_doubt_ms(self.clock));
+        back.notes.early_not_before_ms = back.notes.early_not_before_ms.max(early_after_doubt_ms(self.server_ms()));
         if let Commit::Done(_) = self.store.commit(expected, back, self.until())? {
             let lost = || "the session store had lost the session; it has it again".to_owned();
             self.journal.tell(LogLevel::Warning, lost);
@@ -278,15 +282,12 @@ impl Renewal<'_> {
     }
 
     fn learn(&self, origin: Origin, heard: Heard) {
-        if let Some(offset_ms) = self.drift.learn(origin, heard) {
-            self.journal.tell(LogLevel::Warning, || match offset_ms {
-                0 => "this machine's clock and the server's agree again".to_owned(),
-                _ => format!(
-                    "the server's clock is {} s {} this machine's; expiry is reckoned by the server's",
-                    offset_ms.unsigned_abs() / 1000,
-                    if offset_ms > 0 { "ahead of" } else { "behind" }
-                ),
-            });
+        self.tell_offset(self.drift.learn(origin, heard));
+    }
+
+    fn tell_offset(&self, new_ms: Option<i64>) {
+        if let Some(offset_ms) = new_ms {
+            self.journal.tell(LogLevel::Warning, || told(offset_ms));
         }
     }
 
@@ -324,22 +325,29 @@ impl Renewal<'_> {
         self.journal.tell(LogLevel::Debug, || line.to_owned());
     }
 
-    fn record(&self, session: u64, tokens: Tokens, origin: Origin) -> Record {
+    /// The time by the server's clock, as far as it is known: Unix milliseconds.
+    fn server_ms(&self) -> i64 {
+        self.drift.server_time(self.clock.now()).wall_ms
+    }
+
+    /// The record that comes after `before`.
+    fn record(&self, session: u64, tokens: Tokens, origin: Origin, before: Option<&Record>) -> Record {
         Record {
             // What the store numbers its first record at least.
             version: Version { session, generation: 1 },
             tokens,
             origin,
-            received: self.clock.now(),
+            received: self.drift.server_time(self.clock.now()),
             author: Author::here(),
             notes: Notes::default(),
+            clocks: self.drift.tell(before.map(|before| before.clocks.clone()).unwrap_or_default(), self.clock),
         }
     }
 }
 
-/// When what is put into an empty store now may be spent by those who need not: Unix milliseconds.
-pub(crate) fn early_after_doubt_ms(clock: &Clock) -> i64 {
-    clock.now().wall_ms.saturating_add(i64::try_from(EMPTY_STORE_PAUSE.as_millis()).unwrap_or(i64::MAX))
+/// When what is put into an empty store at `now_ms` may be spent by those who need not.
+pub(crate) fn early_after_doubt_ms(now_ms: i64) -> i64 {
+    now_ms.saturating_add(millis(EMPTY_STORE_PAUSE))
 }
 
 /// Names a token without telling it.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{RETRY_PAUSE, Renewal, Renewed, SHORTEST, fingerprint, interrupted, lost};
 use crate::author::Author;
+use crate::clock::millis;
 use crate::error::{Error, Result, Status};
 use crate::failpoint::reach;
 use crate::log::LogLevel;
@@ -34,14 +35,10 @@ impl Renewal<'_> {
         let scope = project.or(present.tokens.scope.as_deref());
         let refresh_token = present.tokens.refresh_token().ok_or_else(no_refresh_token)?;
         let spends = fingerprint(refresh_token);
-        let begun_ms = self.clock.now().wall_ms;
+        let begun_ms = self.server_ms();
         let left = deadline.saturating_duration_since(self.clock.instant());
-        let intent = Intent {
-            spends,
-            begun_ms,
-            deadline_ms: begun_ms.saturating_add(i64::try_from(left.as_millis()).unwrap_or(i64::MAX)),
-            author: Author::here(),
-        };
+        let intent =
+            Intent { spends, begun_ms, deadline_ms: begun_ms.saturating_add(millis(left)), author: Author::here() };
         let noted = Notes { intent: Some(intent), ..present.notes.clone() };
         if !self.store.note(present.version, &present.notes, &noted, self.until())? {
             return Ok(None);
@@ -53,7 +50,7 @@ impl Renewal<'_> {
         reach("intended");
         if let Some(intent) = &present.notes.intent {
             self.journal.tell(LogLevel::Warning, || {
-                format!("{}: its refresh token is tried once more", interrupted(intent, self.clock.now().wall_ms))
+                format!("{}: its refresh token is tried once more", interrupted(intent, self.server_ms()))
             });
         }
         // The lock stays ours until the new record stands; the look has only a share in it.
@@ -68,7 +65,7 @@ impl Renewal<'_> {
         if tokens.token() != present.tokens.token() {
             self.learn(Origin::Renewal, heard);
         }
-        let record = self.record(present.version.session, tokens, Origin::Renewal);
+        let record = self.record(present.version.session, tokens, Origin::Renewal, Some(present));
         match self.commit_with_patience(present.version, &record, deadline) {
             Ok(Commit::Done(record)) => {
                 reach("committed");
@@ -125,7 +122,7 @@ impl Renewal<'_> {
         rest_ms: &impl Fn(&Error) -> i64,
     ) -> Result<Option<Renewed>> {
         let RefreshFailure { mut error, fate, is_about_token } = failure;
-        let now_ms = self.clock.now().wall_ms;
+        let now_ms = self.server_ms();
         // A project that was refused says nothing about renewals that keep the session's own.
         let keeps_scope = scope == present.tokens.scope.as_deref();
         let refusal = (keeps_scope && error.status() == Status::Unauthorized)

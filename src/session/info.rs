@@ -76,7 +76,7 @@ impl Session {
     /// How the session is shared, as JSON. No secret in it.
     pub fn info(&self) -> Result<SecretBytes> {
         let (grant, notes) = self.looked_up()?;
-        let (record, now) = (&grant.record, self.clock.now());
+        let (record, now) = (&grant.record, self.server_now());
         let seconds = |wall_ms: i64| Member::Signed(wall_ms.div_euclid(1000));
         let count = |count: &AtomicU64| Member::Unsigned(count.load(Ordering::Relaxed));
         let mut members = vec![
@@ -98,7 +98,7 @@ impl Session {
             ("joined", count(&self.counts.joined)),
             ("adopted", count(&self.counts.adopted)),
         ]);
-        members.extend(grant.schedule.seconds_left(now).map(|left| ("expires_in", Member::Signed(left))));
+        members.extend(grant.schedule.seconds_left(self.clock.now()).map(|left| ("expires_in", Member::Signed(left))));
         let by = format!("{}:{}", record.author.host, record.author.pid);
         if record.is_tombstone() {
             members.extend([
@@ -144,10 +144,11 @@ impl Session {
         Ok((grant, notes))
     }
 
-    /// When the next renewal may be tried, by the wall clock; None when none will be before a login.
+    /// When the next renewal may be tried, by the server's clock; None when none will be before a login.
     fn next_try_ms(&self, grant: &Grant, notes: &Notes, standing: Option<&Standing>, now: Now) -> Option<i64> {
         grant.record.tokens.refresh_token()?;
-        let rest = notes.refusal.as_ref().and_then(|refusal| refusal.rest(now.wall_ms, self.drift.leeway_ms()));
+        let skew_ms = self.drift.leeway_ms();
+        let rest = notes.refusal.as_ref().and_then(|refusal| refusal.rest(now.wall_ms, skew_ms));
         if rest == Some(Duration::MAX) {
             return None;
         }
@@ -158,8 +159,8 @@ impl Session {
         });
         let all = [
             ours,
-            is_good.then_some(notes.early_not_before_ms),
-            rest.map(|rest| now.wall_ms.saturating_add(millis(rest))),
+            notes.early_rest(now.wall_ms, skew_ms).filter(|_| is_good).map(|rest| at(now, rest)),
+            rest.map(|rest| at(now, rest)),
         ];
         Some(all.into_iter().flatten().fold(now.wall_ms, i64::max))
     }
@@ -182,7 +183,11 @@ fn last_failure(told: Option<LastFailure>, standing: Option<&Standing>, now: Now
     }
 }
 
-/// A reading of the monotonic clock by the wall clock.
+fn at(now: Now, rest: Duration) -> i64 {
+    now.wall_ms.saturating_add(millis(rest))
+}
+
+/// A reading of the monotonic clock by that of `now`.
 fn at_wall(mono_ms: i64, now: Now) -> i64 {
     now.wall_ms.saturating_add(mono_ms.saturating_sub(now.mono_ms))
 }

@@ -35,6 +35,7 @@ use crate::store::RedisStore;
 use crate::store::{Codec, FileStore, MemoryStore, Store};
 use crate::text::{is_visible_ascii, trim_start};
 use crate::token::{KeyCache, Payload};
+use crate::wrong_clocks::WrongClocks;
 use looks::Looks;
 use replica::Unsaved;
 
@@ -193,8 +194,9 @@ impl Session {
             received: clock.now(),
             author: Author::here(),
             notes: Notes::default(),
+            clocks: WrongClocks::default(),
         };
-        let codec = Codec { env: env.to_owned(), host: host.as_str().to_owned(), clock: clock.clone() };
+        let codec = Codec { env: env.to_owned(), host: host.as_str().to_owned() };
         let store: Arc<dyn Store> = match &config.store {
             StoreChoice::Memory => Arc::new(MemoryStore::new(record.clone())),
             StoreChoice::File(path, lock) => Arc::new(FileStore::new(path.clone(), *lock, codec)),

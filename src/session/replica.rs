@@ -9,6 +9,8 @@ use arc_swap::Guard;
 
 use super::looks::Look;
 use super::{Session, given, strip_scheme};
+use crate::clock::Now;
+use crate::drift::told;
 use crate::error::{Error, Result, Status};
 use crate::fork::ProcessMark;
 use crate::grant::{Grant, MAX_AUTHOR};
@@ -111,7 +113,7 @@ impl Session {
             None if grant.record.version.generation == 0 && !grant.record.tokens.is_none() => {
                 let mut seed = Record::clone(&grant.record);
                 seed.version.generation = 1;
-                seed.notes.early_not_before_ms = early_after_doubt_ms(&self.clock);
+                seed.notes.early_not_before_ms = early_after_doubt_ms(self.server_now().wall_ms);
                 match self.store.commit(Expected::Nothing, seed, deadline)? {
                     Commit::Done(record) => {
                         self.install(record, &grant);
@@ -275,8 +277,18 @@ impl Session {
     }
 
     fn new_grant(&self, record: Arc<Record>) -> Grant {
+        if self.store.is_shared()
+            && let Some(offset_ms) = self.drift.see(&record, &self.clock)
+        {
+            self.log.journal().tell(LogLevel::Warning, || told(offset_ms));
+        }
         let now = self.clock.now();
         Grant::new(record, now, self.drift.offset_ms(), self.policy, self.place.clone())
+    }
+
+    /// By the server's clock, as far as it is known, and our monotonic one.
+    pub(super) fn server_now(&self) -> Now {
+        self.drift.server_time(self.clock.now())
     }
 
     /// Makes `record` current in the place of `seen`, or of something older. Gives back what is current then.

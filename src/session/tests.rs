@@ -18,6 +18,7 @@ use crate::secret::SecretBytes;
 use crate::store::{Commit, Expected, Habits, Lock};
 use crate::transport::{Answer, BeforeSend, Endpoint, Exchange, Failure as Lost};
 use crate::wiped_json::WipedJson;
+use crate::wrong_clocks::WrongClocks;
 
 /// What a test decides about the store and the way to the server.
 #[derive(Debug)]
@@ -229,6 +230,7 @@ impl World {
             received: self.clock.now(),
             author: Author { host: "elsewhere".to_owned(), pid: 1, place: None },
             notes: Notes::default(),
+            clocks: WrongClocks::default(),
         }
     }
 
@@ -429,6 +431,30 @@ fn a_server_that_fails_after_a_lost_answer_has_judged_nothing() {
     assert_eq!(session.refresh(None).unwrap_err().status(), Status::Server);
     assert_eq!(sent(&requests), ["r", "r"]);
     assert!(world.store.intent().is_some());
+}
+
+/// The renewal began by a clock that is a little ahead of the reader's.
+#[test]
+fn an_intent_from_a_clock_that_is_a_little_ahead_is_waited_for() {
+    for (ahead_ms, is_waited_for) in [(0, true), (10_000, true), (29_000, true), (3_600_000, false)] {
+        let world = World::new();
+        let mut record = world.record(7, 5, EXPIRED_S, "r", Origin::Renewal);
+        let begun_ms = NOW_S * 1000 + ahead_ms;
+        let author = Author { host: "elsewhere".to_owned(), pid: 9, place: None };
+        record.notes.intent = Some(Intent {
+            spends: crate::renewal::fingerprint("r"),
+            begun_ms,
+            deadline_ms: begun_ms + crate::clock::millis(crate::renewal::LONGEST),
+            author,
+        });
+        world.store.put(Some(record));
+        let (session, requests) = world.session_of(world.given(1, EXPIRED_S, "never sent"), 1_000, 0, good(NOW_S));
+        match is_waited_for {
+            true => assert_eq!(bearer(&session).unwrap_err().status(), Status::LockTimeout, "{ahead_ms}"),
+            false => drop(bearer(&session).unwrap()),
+        }
+        assert_eq!(sent(&requests).is_empty(), is_waited_for, "{ahead_ms}");
+    }
 }
 
 #[test]

@@ -90,12 +90,13 @@ impl Session {
 
     /// Whether the record asks everybody to wait after a failure. One that was put there to be doubted asks for less.
     fn others_failed(&self, deadline: Instant) -> bool {
-        let doubt_ends_ms = early_after_doubt_ms(&self.clock);
+        let now_ms = self.server_now().wall_ms;
+        let doubt = early_after_doubt_ms(now_ms).saturating_sub(now_ms).unsigned_abs();
         self.store.is_shared()
-            && self
-                .store
-                .load(deadline)
-                .is_ok_and(|record| record.is_some_and(|record| record.notes.early_not_before_ms > doubt_ends_ms))
+            && self.store.load(deadline).is_ok_and(|record| {
+                let rest = record.and_then(|record| record.notes.early_rest(now_ms, self.drift.leeway_ms()));
+                rest.is_some_and(|rest| rest > Duration::from_millis(doubt))
+            })
     }
 
     fn unless_enough(&self, error: Error) -> Result<Current> {

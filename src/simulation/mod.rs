@@ -493,6 +493,10 @@ impl HostClock {
         Now { wall_ms: EPOCH_MS + inner.now_ms + inner.hosts[self.host].offset_ms, mono_ms: steady }
     }
 
+    pub(crate) fn machine(&self) -> String {
+        format!("host{}", self.host)
+    }
+
     pub(crate) fn instant(&self) -> Instant {
         self.world.base + Duration::from_millis(self.world.lock().now_ms.unsigned_abs())
     }

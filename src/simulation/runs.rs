@@ -16,6 +16,7 @@ use crate::platform::Platform;
 use crate::record::{Notes, Record, Tokens, Version};
 use crate::schedule::Origin;
 use crate::session::Session;
+use crate::wrong_clocks::WrongClocks;
 
 const SEEDS: u64 = 200;
 
@@ -42,6 +43,7 @@ pub(super) fn session(world: &Arc<World>, slot: usize, given: &Pair) -> Session 
         received: clock.now(),
         author: Author::here(),
         notes: Notes::default(),
+        clocks: WrongClocks::default(),
     };
     Session::assemble(config, env, endpoint.as_str().to_owned(), platform, store, record, clock)
 }

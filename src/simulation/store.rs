@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::{HostClock, Inner, LockKind, World};
 use crate::clock::Now;
 use crate::error::{Error, Result, Status};
-use crate::record::{Notes, Record, Version};
+use crate::record::{Notes, Record, UNKNOWN_MONO_MS, Version};
 use crate::store::{Commit, Expected, Habits, Lock, Store};
 
 /// What is wrong on purpose, to see that it is noticed.
@@ -151,11 +151,9 @@ impl SharedStore {
         if is_lost { fail() } else { Ok(done) }
     }
 
-    /// The record as it is read by this process: another one's steady clock means nothing here.
+    /// The record as it is read by this process: another one's monotonic clock means nothing here.
     fn read(&self, record: &Record) -> Arc<Record> {
-        let now = self.clock.now();
-        let age = now.wall_ms.saturating_sub(record.received.wall_ms).max(0);
-        let received = Now { wall_ms: record.received.wall_ms, mono_ms: now.mono_ms - age };
+        let received = Now { mono_ms: UNKNOWN_MONO_MS, ..record.received };
         Arc::new(Record { received, ..record.clone() })
     }
 }
@@ -319,7 +317,7 @@ impl Store for SharedStore {
             },
         );
         match done {
-            Ok(Ok(record)) => Ok(Commit::Done(self.read(&record))),
+            Ok(Ok(record)) => Ok(Commit::Done(Arc::new(record))),
             Ok(Err(Some(record))) => Ok(Commit::Outdated(self.read(&record))),
             Ok(Err(None)) => Err(Error::new(Status::Store, "the store has lost the record")),
             Err(error) => {

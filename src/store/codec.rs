@@ -2,15 +2,16 @@
 #![forbid(unsafe_code)]
 
 use crate::author::{Author, Place};
-use crate::clock::{Clock, Now};
+use crate::clock::Now;
 use crate::error::{Error, Result, Status};
-use crate::record::{Intent, LastFailure, Notes, Record, Refusal, Tokens, Version};
+use crate::record::{Intent, LastFailure, Notes, Record, Refusal, Tokens, UNKNOWN_MONO_MS, Version};
 use crate::redact::clean;
 use crate::schedule::Origin;
 use crate::secret::SecretBytes;
 use crate::text::is_visible_ascii;
 use crate::transport::is_same_base;
 use crate::wiped_json::{Member, WipedJson, write_object};
+use crate::wrong_clocks::WrongClocks;
 
 /// A larger number was written by a later version of this library, and is refused.
 const FORMAT: u64 = 1;
@@ -49,7 +50,6 @@ const INTENT_BY: AuthorNames = AuthorNames {
 pub(crate) struct Codec {
     pub(crate) env: String,
     pub(crate) host: String,
-    pub(crate) clock: Clock,
 }
 
 impl Codec {
@@ -73,6 +73,8 @@ impl Codec {
             ("received_ms", Member::Signed(record.received.wall_ms)),
         ];
         members.extend(author_members(&BY, &record.author));
+        let clocks = record.clocks.to_text();
+        members.extend((!clocks.is_empty()).then_some(("clocks", Member::Text(&clocks))));
         members.extend(tokens.token().map(|text| ("token", Member::Text(text))));
         members.extend(tokens.refresh_token().map(|text| ("refresh_token", Member::Text(text))));
         members.extend(tokens.scope.as_deref().map(|text| ("scope", Member::Text(text))));
@@ -130,22 +132,16 @@ impl Codec {
                 json.text("scope"),
             )?,
             origin,
-            received: self.received(signed(&json, "received_ms").ok_or_else(damaged)?),
+            received: Now { wall_ms: signed(&json, "received_ms").ok_or_else(damaged)?, mono_ms: UNKNOWN_MONO_MS },
             author: author(&json, &BY).ok_or_else(damaged)?,
             notes: notes(&json)?,
+            clocks: json.text("clocks").map(WrongClocks::from_text).unwrap_or_default(),
         })
     }
 
     /// The notes in `text`.
     pub(crate) fn read_notes(&self, text: &[u8]) -> Result<Notes> {
         notes(&WipedJson::parse(text).filter(WipedJson::is_object).ok_or_else(damaged)?)
-    }
-
-    /// The moment by both clocks: another process's steady clock means nothing here.
-    fn received(&self, wall_ms: i64) -> Now {
-        let now = self.clock.now();
-        let age = now.wall_ms.saturating_sub(wall_ms).max(0);
-        Now { wall_ms, mono_ms: now.mono_ms.saturating_sub(age) }
     }
 }
 
@@ -265,14 +261,9 @@ pub(super) fn damaged() -> Error {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::clock::ManualClock;
 
     pub(in crate::store) fn codec() -> Codec {
-        Codec {
-            env: "sandbox".into(),
-            host: "https://host/api".into(),
-            clock: Clock::Manual(ManualClock::at_ms(1_000_000)),
-        }
+        Codec { env: "sandbox".into(), host: "https://host/api".into() }
     }
 
     fn place() -> Place {
@@ -289,9 +280,10 @@ pub(super) mod tests {
             version: Version { session, generation },
             tokens: Tokens::new(Some("access"), Some("refresh"), None, Some("project")).unwrap(),
             origin: Origin::Renewal,
-            received: Now { wall_ms: 999_000, mono_ms: -1_000 },
+            received: Now { wall_ms: 999_000, mono_ms: UNKNOWN_MONO_MS },
             author: Author { host: "node".into(), pid: 7, place: Some(place()) },
             notes: Notes::default(),
+            clocks: WrongClocks::default(),
         }
     }
 
@@ -308,11 +300,12 @@ pub(super) mod tests {
         let full =
             Notes { early_not_before_ms: 5, intent: Some(intent), refusal: Some(refusal), failure: Some(failure) };
         for notes in [Notes::default(), full] {
-            let before = Record { notes: notes.clone(), ..record(u64::MAX, 3) };
+            let clocks = WrongClocks::default().with("machine", -7);
+            let before = Record { notes: notes.clone(), clocks, ..record(u64::MAX, 3) };
             let after = codec().read(codec().write(&before).unwrap().expose()).unwrap();
             assert_eq!(
-                (after.version, after.received, after.author, &after.notes),
-                (before.version, before.received, before.author, &notes)
+                (after.version, after.received, after.author, &after.notes, after.clocks),
+                (before.version, before.received, before.author, &notes, before.clocks)
             );
             assert_eq!(after.tokens.token(), Some("access"));
             assert_eq!(after.tokens.refresh_token(), Some("refresh"));

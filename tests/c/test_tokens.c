@@ -452,6 +452,9 @@ static void verified(const char *algorithm)
     CHECK_OK(gc_auth_decode_jwt(auth, pem, buf, sizeof buf, NULL));
     sandbox_fault(&sandbox, "{\"do\":{\"token\":{\"claims\":{\"sub\":7}}}}");
     CHECK_OK(log_in(auth));
+    CHECK_OK(gc_auth_decode_jwt(auth, pem, buf, sizeof buf, NULL));
+    sandbox_fault(&sandbox, "{\"do\":{\"token\":{\"claims\":{\"sub\":true}}}}");
+    CHECK_OK(log_in(auth));
     CHECK_STATUS(gc_auth_decode_jwt(auth, pem, buf, sizeof buf, NULL), GC_AUTH_ERR_CLAIMS_MALFORMED);
     CHECK_OK(log_in(auth));
 

@@ -7,7 +7,7 @@ use crate::author::Author;
 use crate::clock::Now;
 use crate::error::{Error, Result};
 use crate::redact::clean;
-use crate::schedule::Origin;
+use crate::schedule::{LONGEST_REST_MS, Origin};
 use crate::secret::Secret;
 use crate::status::gc_auth_status_t;
 use crate::wrong_clocks::WrongClocks;
@@ -118,8 +118,6 @@ pub(crate) struct Refusal {
 
 /// How long the first refusal binds everybody: a server that erred for a moment must not end a session.
 const FIRST_REST_MS: i64 = 60_000;
-/// However many there were; and the longest that early renewals rest after a failure of another kind.
-pub(crate) const LONGEST_REST_MS: i64 = 300_000;
 
 impl Refusal {
     /// The refusal after `previous`, which makes it a repeated one if that has had its rest. `is_about_token`: the

@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
-use crate::clock::{COARSE_LAG_MS, Now};
+use crate::clock::{COARSE_LAG_MS, Now, millis};
 use crate::token::Times;
 
 const MINUTE_MS: i64 = 60_000;
 const LONGEST_PAUSE_MS: i64 = 30_000;
+/// The longest that early renewals rest after a failure.
+pub(crate) const LONGEST_REST_MS: i64 = 300_000;
 
 /// Where a token stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,8 +173,10 @@ impl Schedule {
 
     /// How long an early renewal that failed keeps others from trying.
     pub(crate) fn early_pause_ms(&self, retry_after: Option<Duration>) -> i64 {
-        let asked = retry_after.map_or(0, |wait| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
-        MINUTE_MS.min(self.window_ms / 4).max(asked)
+        // What a server asks for must not cost the whole window.
+        let most = self.window_ms / 4;
+        let asked = retry_after.map_or(0, millis).min(LONGEST_REST_MS);
+        MINUTE_MS.max(asked).min(most)
     }
 }
 
@@ -341,7 +345,15 @@ mod tests {
     fn pauses_after_failures() {
         let hour = given(Some(0), Some(3600));
         assert_eq!(hour.early_pause_ms(None), 60_000);
-        assert_eq!(hour.early_pause_ms(Some(Duration::from_secs(300))), 300_000);
+        assert_eq!(hour.early_pause_ms(Some(Duration::from_secs(200))), 200_000);
+        let years = Some(Duration::from_secs(1 << 30));
+        assert_eq!(hour.early_pause_ms(years), 225_000);
+        assert_eq!(hour.early_pause_ms(Some(Duration::MAX)), 225_000);
+        let long = Policy { renew_before_ms: 7_200_000, jitter: 1.0 };
+        assert_eq!(
+            Schedule::new(times(Some(0), Some(86_400)), Origin::Given, AT, 0, long).early_pause_ms(years),
+            300_000
+        );
         assert_eq!(given(Some(0), Some(60)).early_pause_ms(None), 5_000);
         let late: Vec<i64> = (1..=8).map(late_pause_ms).collect();
         assert_eq!(late, [1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000]);

@@ -23,7 +23,7 @@ use crate::schedule::Origin;
 use crate::store::{Commit, Expected, Store};
 
 /// The longest that one renewal takes.
-pub(crate) const LONGEST: Duration = Duration::from_secs(15);
+pub(crate) const LONGEST: Duration = Duration::from_secs(60);
 /// A renewal is not begun with less time than this, or half of `timeout_ms`.
 const SHORTEST: Duration = Duration::from_secs(3);
 /// How much longer the lock is ours than the renewal takes.
@@ -76,8 +76,8 @@ pub(crate) enum Renewed {
     Made(Arc<Record>),
     /// Somebody else made this one.
     Adopted(Arc<Record>),
-    /// Somebody else is at it, or asked everybody to wait.
-    Held,
+    /// Somebody else is at it, or asked everybody to wait for so long.
+    Held(Option<Duration>),
     /// We have this record, and the store could not take it.
     Unsaved { record: Box<Record>, seen: Option<Version>, error: Error },
 }
@@ -111,7 +111,7 @@ impl Renewal<'_> {
                     // Without the lock: who has it may be waiting for just this.
                     self.put_back(seen, Expected::Record(present.version))?;
                     if wish.is_early {
-                        return Ok(Renewed::Held);
+                        return Ok(Renewed::Held(None));
                     }
                     is_doubtful = seen.version.generation > 0;
                     continue;
@@ -122,7 +122,7 @@ impl Renewal<'_> {
             let wait_until = (!wish.is_early).then(|| latest.min(now + self.store.habits().lock_slice));
             let Some(lock) = self.store.lock(budget + LOCK_MARGIN, wait_until, self.until())? else {
                 if wish.is_early {
-                    return Ok(Renewed::Held);
+                    return Ok(Renewed::Held(None));
                 }
                 self.debug("another process has the renewal lock; waiting for it");
                 obstacle = Obstacle::Held;
@@ -137,7 +137,7 @@ impl Renewal<'_> {
                 is_doubtful = seen.version.generation > 0;
             }
             if is_doubtful && wish.is_early {
-                return Ok(Renewed::Held);
+                return Ok(Renewed::Held(None));
             }
             if is_doubtful {
                 // Somebody may hold something newer than what we have put back, and sees now that it is needed.
@@ -170,7 +170,7 @@ impl Renewal<'_> {
             // Somebody gave the lock back with an answer in hand that the store did not take. They get time for it.
             drop(lock);
             if wish.is_early {
-                return Ok(Renewed::Held);
+                return Ok(Renewed::Held(None));
             }
             self.debug("another process may still wait for the answer to its request; waiting for it");
             obstacle = Obstacle::Held;
@@ -194,8 +194,8 @@ impl Renewal<'_> {
         {
             return Err(self.platform.refused_elsewhere(refusal, rest, self.journal));
         }
-        let is_resting = present.notes.early_rest(now_ms, self.drift.leeway_ms()).is_some();
-        Ok((wish.is_early && is_resting).then_some(Renewed::Held))
+        let rest = present.notes.early_rest(now_ms, self.drift.leeway_ms()).filter(|_| wish.is_early);
+        Ok(rest.map(|rest| Renewed::Held(Some(rest))))
     }
 
     /// Logs in by `login`, under the lock of the store.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{RETRY_PAUSE, Renewal, Renewed, SHORTEST, fingerprint, interrupted, lost};
+use super::{LONGEST, RETRY_PAUSE, Renewal, Renewed, SHORTEST, fingerprint, interrupted, lost};
 use crate::author::Author;
 use crate::clock::millis;
 use crate::error::{Error, Result, Status};
@@ -134,6 +134,9 @@ impl Renewal<'_> {
             Fate::Judged if refusal.as_ref().is_some_and(|refusal| refusal.is_final) => None,
             Fate::Unspent | Fate::Judged => present.notes.intent.clone(),
         };
+        if error.status() == Status::Timeout && self.deadline > self.clock.instant() + ANSWER_TIME && !self.is_early {
+            error = error.because(&format!("a renewal takes {} s at most", LONGEST.as_secs()));
+        }
         let mut notes = Notes { intent, ..present.notes.clone() };
         if error.status() == Status::LockTimeout {
             // The last look found something else, before the first try or before the second.

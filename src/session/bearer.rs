@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::Guard;
 
@@ -15,8 +15,12 @@ use crate::fork::ProcessMark;
 use crate::gate::{Admission, Failure, Turn};
 use crate::grant::Grant;
 use crate::log::{Journal, LogLevel};
+use crate::random;
 use crate::renewal::{Renewed, Wish};
 use crate::schedule::Life;
+
+/// A rest for longer than this spares the store looks at it.
+const LONG_REST: Duration = Duration::from_secs(5);
 
 /// What a look at the current token asks for.
 enum Need {
@@ -86,7 +90,7 @@ impl Session {
                     return Ok(grant);
                 }
                 Need::EarlyRenewal => {
-                    let Some(_look) = may_try_early.then(|| self.look()).flatten() else {
+                    let Some(mut look) = may_try_early.then(|| self.look()).flatten() else {
                         return Ok(grant);
                     };
                     may_try_early = false;
@@ -96,12 +100,13 @@ impl Session {
                         && self.is_current(&grant)
                     {
                         // A failure costs nothing while the token is valid; the next round looks whether it still is.
-                        let _ = self.renew(
-                            &turn,
-                            &grant,
-                            Wish { project: None, is_early: true, is_explicit: false, deadline },
-                            &journal,
-                        );
+                        let wish = Wish { project: None, is_early: true, is_explicit: false, deadline };
+                        if let Ok(Some(rest)) = self.renew(&turn, &grant, wish, &journal)
+                            && rest > LONG_REST
+                        {
+                            // Not all at the same moment.
+                            look.rest(rest.mul_f64(1.0 + 0.1 * random::fraction()));
+                        }
                     }
                 }
                 Need::Renewal => match self.must_renew(&grant, now, deadline, &journal) {
@@ -133,7 +138,8 @@ impl Session {
         let version = grant.record.version;
         match gate.turn_or_wait(deadline, |state| state.late_error(version, now.mono_ms)) {
             Admission::Turn(turn) if self.is_current(grant) => {
-                self.renew(&turn, grant, Wish { project: None, is_early: false, is_explicit: false, deadline }, journal)
+                let wish = Wish { project: None, is_early: false, is_explicit: false, deadline };
+                self.renew(&turn, grant, wish, journal).map(drop)
             }
             Admission::Turn(_) => Ok(()),
             Admission::Waited => {
@@ -186,8 +192,15 @@ impl Session {
         Ok(())
     }
 
-    /// Renews the session of `grant` and makes the outcome current, or notes the failure.
-    pub(super) fn renew(&self, turn: &Turn, grant: &Arc<Grant>, wish: Wish, journal: &Journal) -> Result<()> {
+    /// Renews the session of `grant` and makes the outcome current, or notes the failure. Gives how long everybody was
+    /// asked to wait, if that is why nothing was done.
+    pub(super) fn renew(
+        &self,
+        turn: &Turn,
+        grant: &Arc<Grant>,
+        wish: Wish,
+        journal: &Journal,
+    ) -> Result<Option<Duration>> {
         let began = self.clock.now();
         let was_late = grant.is_rejected()
             || grant.record.tokens.bearer().is_none()
@@ -219,10 +232,10 @@ impl Session {
     }
 
     /// A renewal whose token has already run out (a lost answer that is given again, late) is followed by one more.
-    fn renew_until_valid(&self, grant: &Arc<Grant>, wish: Wish, journal: &Journal) -> Result<()> {
+    fn renew_until_valid(&self, grant: &Arc<Grant>, wish: Wish, journal: &Journal) -> Result<Option<Duration>> {
         self.save(wish.deadline, journal)?;
         if !self.is_current(grant) {
-            return Ok(());
+            return Ok(None);
         }
         let mut grant = grant.clone();
         // Once, whatever comes of it: a short timeout_ms must not be spent on waiting again and again.
@@ -235,7 +248,7 @@ impl Session {
                 std::mem::take(&mut is_doubtful),
                 rest_ms,
             )? {
-                Renewed::Held => return Ok(()),
+                Renewed::Held(rest) => return Ok(rest),
                 Renewed::Made(record) => {
                     Counts::add(&self.counts.made);
                     journal
@@ -256,7 +269,7 @@ impl Session {
                 return Err(grant.no_token());
             }
             if grant.schedule.life(self.clock.now()) != Life::Expired {
-                return Ok(());
+                return Ok(None);
             }
             if round == 2 || grant.record.tokens.refresh_token().is_none() {
                 break;

@@ -13,7 +13,7 @@ use crate::schedule::late_pause_ms;
 
 /// Longer than a look takes, with the renewal that may follow. After that, whoever began it is taken for gone: a fork
 /// copies looks that only the parent ends.
-const LONGEST_MS: i64 = 60_000;
+const LONGEST_MS: i64 = 120_000;
 
 /// What a handle remembers of its looks. All times are readings of the monotonic clock in milliseconds.
 #[derive(Debug)]
@@ -76,6 +76,13 @@ impl Looks {
     pub(super) fn standing(&self, now_ms: i64) -> Option<Error> {
         let is_resting = now_ms < self.failed_until_ms.load(Ordering::Acquire);
         self.error.load().as_deref().filter(|_| is_resting).cloned()
+    }
+}
+
+impl Look<'_> {
+    /// The pause is as long as that, unless it is longer already.
+    pub(super) fn rest(&mut self, rest: Duration) {
+        self.pause = self.pause.max(rest);
     }
 }
 

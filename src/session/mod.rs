@@ -295,7 +295,7 @@ impl Session {
                 self.start_anew(record);
                 Ok(generation)
             }
-            Renewed::Held => {
+            Renewed::Held(_) => {
                 Err(Error::new(Status::LockTimeout, "another process held this session too long; try again"))
             }
         }

@@ -833,11 +833,51 @@ fn a_store_that_is_slow_to_refuse_a_late_save_is_left_alone_for_as_long() {
     assert_eq!([tries(), tries()], [1, 1]);
 }
 
+/// A server may take as long as the call has, and the lock lasts as long; a minute is enough for both.
+#[test]
+fn a_renewal_may_take_what_the_call_has() {
+    for (timeout_ms, term_s) in [(8_000, 13), (30_000, 35), (60_000, 65), (300_000, 65)] {
+        let world = World::new();
+        world.store.put(Some(world.record(7, 5, EXPIRED_S, "r", Origin::Renewal)));
+        let (session, _) = world.session_of(world.given(1, EXPIRED_S, "never sent"), timeout_ms, 0, good(NOW_S));
+        session.current().unwrap();
+        bearer(&session).unwrap();
+        let term = *world.store.term.lock().unwrap();
+        assert!(term <= Duration::from_secs(term_s) && term > Duration::from_secs(term_s - 3), "{term:?}");
+    }
+}
+
+/// In an outage of the server the record says when to look again.
+#[test]
+fn a_store_that_asks_for_a_rest_is_not_looked_into_before() {
+    let world = World::new();
+    let mut record = world.record(7, 5, NOW_S - 3000, "r", Origin::Renewal);
+    record.notes.early_not_before_ms = (NOW_S + 261) * 1000;
+    world.store.put(Some(record));
+    let (session, requests) = world.session(good(NOW_S));
+    bearer(&session).unwrap();
+    // Now the token is no longer new.
+    world.clock.advance_ms(61_000);
+    for _ in 0..2 {
+        bearer(&session).unwrap();
+        world.clock.advance_ms(1_000);
+    }
+    let before = world.store.operations.load(SeqCst);
+    for _ in 0..197 {
+        world.clock.advance_ms(1_000);
+        bearer(&session).unwrap();
+    }
+    assert_eq!((world.store.operations.load(SeqCst), sent(&requests)), (before, vec![]));
+    world.clock.advance_ms(22_000);
+    bearer(&session).unwrap();
+    assert_eq!(sent(&requests), ["r"]);
+}
+
 #[test]
 fn a_login_holds_the_lock_no_longer_than_a_renewal() {
     let world = World::new();
-    let (session, requests) = world.session_of(world.given(1, EXPIRED_S, "r"), 60_000, 0, good(NOW_S));
+    let (session, requests) = world.session_of(world.given(1, EXPIRED_S, "r"), 300_000, 0, good(NOW_S));
     session.login("ada", "lovelace", "analytical-engines", None).unwrap();
     assert_eq!(sent(&requests), ["login"]);
-    assert_eq!(*world.store.term.lock().unwrap(), Duration::from_secs(20));
+    assert_eq!(*world.store.term.lock().unwrap(), Duration::from_secs(65));
 }

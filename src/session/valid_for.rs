@@ -68,7 +68,7 @@ impl Session {
                     }
                     is_renewed = true;
                     let wish = Wish { project: None, is_early: false, is_explicit: false, deadline };
-                    self.renew(&turn, &grant, wish, &journal)
+                    self.renew(&turn, &grant, wish, &journal).map(drop)
                 }
                 Admission::Turn(_) => Ok(()),
                 Admission::Waited => {

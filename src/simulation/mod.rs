@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use crate::author::Author;
 use crate::clock::Now;
-use crate::record::LONGEST_REST_MS;
+use crate::schedule::LONGEST_REST_MS;
 use server::{Reply, Server};
 use store::Kept;
 

@@ -131,7 +131,7 @@ fn faulty(seed: u64) -> Plan {
     plan.wrong_clocks = numbers.chance(0.2);
     plan.logins = numbers.chance(0.3);
     // For longer than a lease, a rest after a failure, and the longest time without a call.
-    let ms = 20_000 + 60_000 + plan.calls_ms.1 + 20_000;
+    let ms = 65_000 + 60_000 + plan.calls_ms.1 + 20_000;
     plan.grace = match numbers.below(3) {
         0 => Grace::None,
         1 => Grace::Same { ms },
@@ -251,7 +251,7 @@ fn explore(plan: &Plan, script: &[usize], faults: usize) -> usize {
 
 fn explore_all(faults: usize) {
     // For longer than a lease, a rest after a failure, and the longest time without a call.
-    let ms = 20_000 + 60_000 + 6_000 + 20_000;
+    let ms = 65_000 + 60_000 + 6_000 + 20_000;
     for lock in [LockKind::Lease, LockKind::Flock] {
         for grace in [Grace::None, Grace::Same { ms }, Grace::Fresh { ms }] {
             let runs = explore(&scripted(lock, grace), &[], faults);

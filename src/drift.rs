@@ -32,6 +32,8 @@ pub(crate) struct Heard {
     pub(crate) date_ms: Option<i64>,
     /// The token's `iat`.
     pub(crate) iat_ms: Option<i64>,
+    /// Whether an earlier answer was lost: this may be the same once more.
+    pub(crate) may_be_old: bool,
 }
 
 impl Heard {
@@ -125,6 +127,10 @@ impl Drift {
         let shift = heard.shift_of(heard.iat_ms?);
         let agrees_with = |other: i64| shift.saturating_sub(other).saturating_abs() <= AGREEMENT_MS;
         let is_small = shift.saturating_abs() <= self.leeway_ms;
+        // Two old answers may be equally old: what is tried again after a loss comes after a fixed time.
+        if heard.may_be_old && heard.date_ms.is_none() && shift < -self.leeway_ms {
+            return None;
+        }
         let last_shift_ms = self.last_shift_ms.swap(shift, Ordering::Relaxed);
         let is_believed = match (origin, heard.date_ms) {
             (Origin::Given, _) => false,
@@ -168,6 +174,7 @@ mod tests {
             received_ms: NOW,
             date_ms: date_shift.map(|ms| NOW + ms),
             iat_ms: Some(NOW + shift),
+            may_be_old: false,
         }
     }
 
@@ -202,6 +209,18 @@ mod tests {
         // Less than the leeway apart, and still two old answers.
         assert_eq!(learnt(&renewals(&[-8_000, -36_000])), 0);
         assert_eq!(learnt(&[(Origin::Login, -7_200_000, None), (Origin::Renewal, -7_201_000, None)]), -7_199_000);
+    }
+
+    #[test]
+    fn two_answers_that_may_both_be_old_prove_nothing() {
+        let drift = Drift::new(30_000);
+        let old = |shift, date| Heard { may_be_old: true, ..heard(shift, date) };
+        for _ in 0..3 {
+            drift.learn(Origin::Renewal, old(-82_000, None));
+        }
+        assert_eq!(drift.offset_ms(), 0);
+        drift.learn(Origin::Renewal, old(-82_000, Some(-82_000)));
+        assert_eq!(drift.offset_ms(), -80_000);
     }
 
     #[test]
@@ -289,7 +308,7 @@ mod tests {
         assert_eq!(learnt(&[(Origin::Given, 7_200_000, None)]), 0);
         let drift = Drift::new(0);
         drift.learn(Origin::Login, Heard { iat_ms: None, ..heard(0, None) });
-        let extreme = Heard { asked_ms: i64::MAX, received_ms: i64::MAX, date_ms: None, iat_ms: Some(i64::MIN) };
+        let extreme = Heard { asked_ms: i64::MAX, received_ms: i64::MAX, iat_ms: Some(i64::MIN), ..Heard::default() };
         drift.learn(Origin::Renewal, extreme);
         assert_eq!(drift.offset_ms(), 0);
     }

@@ -213,7 +213,7 @@ impl Platform {
     fn received(&self, tokens: Tokens, asked_ms: i64, answer: &Answer) -> Received {
         let iat_ms = tokens.token().and_then(|token| token::times(token).iat_ms);
         let received_ms = self.clock.now().wall_ms;
-        Received { tokens, heard: Heard { asked_ms, received_ms, date_ms: answer.date_ms, iat_ms } }
+        Received { tokens, heard: Heard { asked_ms, received_ms, date_ms: answer.date_ms, iat_ms, may_be_old: false } }
     }
 
     /// Fetches the issuer's public keys.

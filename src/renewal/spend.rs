@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::{LONGEST, RETRY_PAUSE, Renewal, Renewed, SHORTEST, fingerprint, interrupted, lost};
 use crate::author::Author;
 use crate::clock::millis;
+use crate::drift::Heard;
 use crate::error::{Error, Result, Status};
 use crate::failpoint::reach;
 use crate::log::LogLevel;
@@ -63,7 +64,8 @@ impl Renewal<'_> {
         reach("answered");
         // The same token once more says nothing new.
         if tokens.token() != present.tokens.token() {
-            self.learn(Origin::Renewal, heard);
+            let may_be_old = present.notes.intent.is_some();
+            self.learn(Origin::Renewal, Heard { may_be_old, ..heard });
         }
         let record = self.record(present.version.session, tokens, Origin::Renewal, Some(present));
         match self.commit_with_patience(present.version, &record, deadline) {

@@ -4,11 +4,12 @@
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
-use redis::{Cmd, ConnectionLike, ErrorKind, Parser, RedisError, RedisResult, Script, ServerErrorKind, Value};
+use redis::{Cmd, ConnectionLike, ErrorKind, RedisError, RedisResult, Script, ServerErrorKind, Value};
 use rustls::pki_types::ServerName;
 use zeroize::Zeroizing;
 
 use super::fault::{self, Asked};
+use super::frame;
 use super::url::{RedisUrl, host_and_port};
 use crate::error::{Error, Result, Status};
 use crate::secret::Secret;
@@ -38,7 +39,7 @@ impl Server {
     /// Connects and logs in. The whole life of the connection ends at `deadline`.
     pub(super) fn open(&self, deadline: Instant) -> Result<Link<'_>> {
         let line = self.connect(&self.url.host, self.url.port, deadline)?;
-        let mut link = Link { server: self, line, parser: Parser::new(), deadline };
+        let mut link = Link { server: self, line, deadline };
         link.log_in()?;
         Ok(link)
     }
@@ -73,7 +74,6 @@ impl Server {
 pub(super) struct Link<'a> {
     server: &'a Server,
     line: Line,
-    parser: Parser,
     deadline: Instant,
 }
 
@@ -143,7 +143,6 @@ impl Link<'_> {
         };
         let (host, port) = host_and_port(&node).map_err(|_| strange())?;
         self.line = self.server.connect(&host, port, self.deadline)?;
-        self.parser = Parser::new();
         self.log_in()
     }
 
@@ -167,7 +166,7 @@ impl Link<'_> {
 impl ConnectionLike for Link<'_> {
     fn req_packed_command(&mut self, command: &[u8]) -> RedisResult<Value> {
         self.line.send(command)?;
-        self.parser.parse_value(&mut self.line)
+        self.line.answer()
     }
 
     fn req_packed_commands(&mut self, _: &[u8], _: usize, _: usize) -> RedisResult<Vec<Value>> {
@@ -208,6 +207,21 @@ struct Line {
 impl Line {
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes).and_then(|()| self.stream.flush()).map_err(|error| self.breaks(error))
+    }
+
+    /// The whole of the next answer. Nothing is asked before it is there, so nothing comes after it.
+    fn answer(&mut self) -> RedisResult<Value> {
+        let mut bytes = Zeroizing::new(Vec::new());
+        let mut chunk = Zeroizing::new([0; 4096]);
+        loop {
+            match frame::answer_len(&bytes) {
+                Ok(Some(length)) => return redis::parse_redis_value(&bytes[..length]),
+                Ok(None) => {}
+                Err(frame::Strange) => return Err((ErrorKind::Parse, "no answer of Redis").into()),
+            }
+            let count = self.read(&mut *chunk)?;
+            bytes.extend_from_slice(&chunk[..count]);
+        }
     }
 
     fn breaks(&mut self, error: io::Error) -> io::Error {

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod fault;
+mod frame;
 mod link;
 #[cfg(test)]
 mod tests;

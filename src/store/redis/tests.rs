@@ -763,6 +763,8 @@ fn who_is_no_redis_is_found_out() {
         (b"-MOVED 1 nowhere\r\n", "can't be understood", false),
         (b"-MOVED 1 a/canary:1\r\n", "can't be understood", false),
         (b":7\r\n", "", false),
+        // The parser would need more stack than a small thread has.
+        (&b"*1\r\n".repeat(99), "does not speak Redis", false),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();

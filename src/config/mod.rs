@@ -7,16 +7,22 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+#[cfg(feature = "redis")]
+use zeroize::Zeroizing;
 
 use crate::error::{Error, Result, Status};
 use crate::ffi::host;
 use crate::redact::clean;
+#[cfg(feature = "redis")]
+use crate::secret::Secret;
 use crate::store::LockChoice;
 #[cfg(feature = "redis")]
 use crate::store::RedisUrl;
 use crate::transport::{Endpoint, NamedFile, ProxySetting, Settings, Trust};
 use crate::user_session::UserSession;
 
+#[cfg(feature = "redis")]
+mod password;
 mod reading;
 mod section;
 
@@ -40,6 +46,9 @@ pub struct Surroundings {
     pub ssl_cert_dir: Option<PathBuf>,
     /// `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`.
     pub(crate) proxy: ProxySetting,
+    #[cfg(feature = "redis")]
+    /// `GCAUTH_STORE_PASSWORD`: the password of the Redis, where the config has none.
+    pub(crate) store_password: Option<Secret>,
     /// `XDG_STATE_HOME`, `HOME` and `GCAUTH_SESSION`: where the store `user` lies.
     pub user_session: UserSession,
 }
@@ -57,9 +66,18 @@ impl Surroundings {
             ssl_cert_file: path("SSL_CERT_FILE"),
             ssl_cert_dir: path("SSL_CERT_DIR"),
             proxy: ProxySetting::from_env(),
+            #[cfg(feature = "redis")]
+            store_password: store_password(),
             user_session: UserSession::from_env(),
         }
     }
+}
+
+#[cfg(feature = "redis")]
+/// The password of the store in the environment, if there is one that memory can be had for.
+fn store_password() -> Option<Secret> {
+    let password = Zeroizing::new(std::env::var("GCAUTH_STORE_PASSWORD").ok().filter(|text| !text.is_empty())?);
+    Secret::new(&password).ok()
 }
 
 impl fmt::Debug for Surroundings {
@@ -390,13 +408,17 @@ fn store(top: &Section, surroundings: &Surroundings) -> Result<StoreChoice> {
         Some(Value::String(text)) if text.is_empty() => String::new(),
         _ => top.text("store", "memory")?,
     };
+    if top.get("store_password_file").is_some() && !store.starts_with("redis") {
+        return Err(top.wrong("store_password_file", "is for redis:// and rediss:// only; leave it out"));
+    }
     match store.split_once(':') {
         None if store == "memory" => Ok(StoreChoice::Memory),
         None if store == "user" => Ok(StoreChoice::User(surroundings.user_session.store()?, lock)),
         Some(("file", path)) if !path.is_empty() => Ok(StoreChoice::File(PathBuf::from(path), lock)),
         #[cfg(feature = "redis")]
         Some(("redis" | "rediss", _)) => {
-            RedisUrl::parse(&store).map(StoreChoice::Redis).map_err(|why| top.wrong("store", why))
+            let url = RedisUrl::parse(&store).map_err(|why| top.wrong("store", why))?;
+            password::with_password(url, top, surroundings).map(StoreChoice::Redis)
         }
         #[cfg(not(feature = "redis"))]
         Some(("redis" | "rediss", _)) => Err(top.wrong("store", "names Redis, which this build leaves out")),

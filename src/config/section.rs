@@ -53,6 +53,7 @@ const KEYS: &[&str] = &[
     "ca_file",
     "ca_extra_file",
     "redis_ca_file",
+    "store_password_file",
     "client_cert_file",
     "client_key_file",
     "proxy",

@@ -13,7 +13,7 @@ use crate::status::gc_auth_status_t;
 ///
 /// This and gc_auth_from_json() are the only functions that read the environment: `GCAUTH_CONFIG`, `SSL_CERT_FILE`,
 /// `SSL_CERT_DIR`, the proxy variables that curl reads, and for the config's `"store": "user"` `XDG_STATE_HOME`, `HOME`
-/// and `GCAUTH_SESSION`. In a program that has more rights than its caller (setuid, setgid, file capabilities) they read
+/// and `GCAUTH_SESSION`, and for a Redis `GCAUTH_STORE_PASSWORD`. In a program that has more rights than its caller (setuid, setgid, file capabilities) they read
 /// none of it.
 ///
 /// - `config`: a JSON object as text (not a file's name), see docs/configuration.md for its keys. NULL or "": the file that `GCAUTH_CONFIG` names, or else the

@@ -52,6 +52,19 @@ impl RedisUrl {
         Ok(RedisUrl { tls, host, port, user, password, db, name: name(query)? })
     }
 
+    pub(crate) fn has_user(&self) -> bool {
+        self.user.is_some()
+    }
+
+    pub(crate) fn has_password(&self) -> bool {
+        self.password.is_some()
+    }
+
+    /// Takes a password that came from elsewhere than the URL.
+    pub(crate) fn set_password(&mut self, password: Secret) {
+        self.password = Some(password);
+    }
+
     /// The URL without user and password.
     pub(super) fn shown(&self) -> String {
         let scheme = if self.tls { "rediss" } else { "redis" };
@@ -83,13 +96,14 @@ impl fmt::Debug for RedisUrl {
 }
 
 fn user_and_password(login: &str) -> Result<(Option<Secret>, Option<Secret>), &'static str> {
-    let (user, password) = login.split_once(':').ok_or("has a user name without a password")?;
-    if password.is_empty() {
-        return Err("has an empty password");
-    }
+    let (user, password) = match login.split_once(':') {
+        Some((_, "")) => return Err("has an empty password"),
+        Some((user, password)) => (user, Some(password)),
+        None => (login, None),
+    };
     let secret = |text| decoded(text).and_then(|text| Secret::new(&text).map_err(|_| "is too long"));
     let user = if user.is_empty() { None } else { Some(secret(user)?) };
-    Ok((user, Some(secret(password)?)))
+    Ok((user, password.map(secret).transpose()?))
 }
 
 /// Also reads the addresses by which the nodes of a cluster name each other.
@@ -166,7 +180,6 @@ mod tests {
             "redis://",
             "redis:///0",
             "redis://:canary@",
-            "redis://canary@h",
             "redis://canary:@h",
             "redis://:@h",
             "redis://u:canary/x@h",

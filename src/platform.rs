@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use rustls::pki_types::CertificateDer;
 use serde_json::Value;
 
 use crate::clock::Clock;
@@ -119,6 +120,16 @@ impl Platform {
             response: config.response.clone(),
             retries: config.retries,
         })
+    }
+
+    /// Asks the server for nothing in particular, without credentials. Also gives the certificates that it showed.
+    pub(crate) fn probe(&self, deadline: Instant) -> Result<(Answer, Vec<CertificateDer<'static>>)> {
+        self.transport.probe(&self.login_at, deadline)
+    }
+
+    /// The proxy on the way to the server, host and port.
+    pub(crate) fn proxy(&self) -> Result<Option<String>> {
+        self.transport.proxy(&self.login_at)
     }
 
     /// Logs in. The tokens `held` until then are no part of it, but secrets all the same.

@@ -182,7 +182,7 @@ fn the_file_that_the_environment_names() {
     std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o000)).unwrap();
     let is_root = std::fs::read(&secret).is_ok();
     for (path, words) in [
-        (dir.join("missing"), "does not exist; correct the variable"),
+        (dir.join("missing"), "does not exist; correct its name"),
         (dir.clone(), "is a directory; name the file in it"),
         (file("empty", b" \n"), "is empty; write {} for the defaults"),
         (file("nothing", b""), "is empty; write {} for the defaults"),

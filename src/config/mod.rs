@@ -169,20 +169,32 @@ pub(crate) enum StoreChoice {
 impl Config {
     /// Reads a config. `None` means the file that the surroundings name, or else the defaults.
     pub fn load(json: Option<&str>, surroundings: &Surroundings) -> Result<Self> {
-        let from_file = surroundings.config_file.as_deref().filter(|_| json.is_none());
-        let file = from_file.map(read_file).transpose()?;
-        let json = json.or(file.as_deref());
-        let read = || {
-            let value = match json {
-                Some(json) => parse(json, from_file.is_some())?,
-                None => Value::Object(Map::new()),
-            };
-            Self::from_value(&value, surroundings)
-        };
-        read().map_err(|error| match from_file {
-            Some(path) => error.in_context(&format!("{}, named by GCAUTH_CONFIG", clean_path(path))),
-            None => error,
-        })
+        match (json, &surroundings.config_file) {
+            (Some(json), _) => Self::from_value(&parse(json, false)?, surroundings),
+            (None, Some(path)) => Self::from_file(path, ", named by GCAUTH_CONFIG,", surroundings),
+            (None, None) => Self::from_value(&Value::Object(Map::new()), surroundings),
+        }
+    }
+
+    /// Reads the config in the file `path`. Messages go on with `named_by` after its name.
+    pub fn from_file(path: &Path, named_by: &str, surroundings: &Surroundings) -> Result<Self> {
+        let text = read_file(path, named_by)?;
+        let config = parse(&text, true).and_then(|value| Self::from_value(&value, surroundings));
+        let place = || format!("{}{}", clean_path(path), named_by.trim_end_matches(','));
+        config.map_err(|error| error.in_context(&place()))
+    }
+
+    /// The same, with another limit for the time that a call takes.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout.clamp(Duration::from_millis(1), Duration::from_millis(section::MAX_NUMBER));
+        self.connection.connect_timeout = self.connection.connect_timeout.min(self.timeout);
+        self
+    }
+
+    /// The names of the environments that the config knows.
+    pub fn environments(&self) -> impl Iterator<Item = &str> {
+        self.environments.keys().map(String::as_str)
     }
 
     fn from_value(value: &Value, surroundings: &Surroundings) -> Result<Self> {
@@ -219,6 +231,11 @@ impl Config {
     /// Whether the config says where the session is kept.
     pub fn names_store(&self) -> bool {
         self.names_store
+    }
+
+    /// Whether other processes can find the session.
+    pub fn is_shared(&self) -> bool {
+        !matches!(self.store, StoreChoice::Memory)
     }
 
     /// The same, with the session kept in the store `user` unless the config says otherwise.

@@ -15,14 +15,14 @@ use crate::token::json::{Fault, Object};
 const MAX_LEN: usize = 1 << 20;
 const TOO_LARGE: &str = "is larger than 1 MiB";
 
-/// The text of the file that `GCAUTH_CONFIG` names.
-pub(super) fn read_file(path: &Path) -> Result<String> {
+/// The text of the config file at `path`, which `named_by` says the origin of.
+pub(super) fn read_file(path: &Path, named_by: &str) -> Result<String> {
     let fail = |why: &str| {
-        let message = format!("the config file {}, named by GCAUTH_CONFIG, {why}", clean_path(path));
+        let message = format!("the config file {}{named_by} {why}", clean_path(path));
         Error::new(Status::Config, message)
     };
     let unreadable = |error: std::io::Error| match error.kind() {
-        ErrorKind::NotFound => fail("does not exist; correct the variable, or unset it for the defaults"),
+        ErrorKind::NotFound => fail("does not exist; correct its name, or name none for the defaults"),
         ErrorKind::PermissionDenied => fail("may not be read by this user; see its mode and its directories'"),
         ErrorKind::IsADirectory => fail("is a directory; name the file in it"),
         _ => fail(&format!("can't be read: {error}")),

@@ -12,7 +12,7 @@ use crate::redact::clean;
 use crate::transport::Endpoint;
 
 /// Times in milliseconds and seconds stay below this, so that sums of them can't overflow anything.
-const MAX_NUMBER: u64 = i32::MAX as u64;
+pub(super) const MAX_NUMBER: u64 = i32::MAX as u64;
 /// The name of an environment, in a path.
 const ANY_ENV: &str = "<env>";
 

@@ -221,6 +221,13 @@ impl Renewal<'_> {
         }
     }
 
+    /// The record of a session that somebody gives, in the place of whatever was there.
+    pub(crate) fn replace(&self, session: u64, tokens: Tokens) -> Result<Arc<Record>> {
+        match self.store.commit(Expected::Anything, self.record(session, tokens, Origin::Given, None), self.deadline)? {
+            Commit::Done(record) | Commit::Outdated(record) => Ok(record),
+        }
+    }
+
     /// The record of no session in the place of whatever was there, and what was there last, if the server wants to be
     /// told of its end.
     pub(crate) fn end_session(&self, session: u64) -> Result<(Arc<Record>, Option<Arc<Record>>)> {

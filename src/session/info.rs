@@ -11,11 +11,15 @@ use crate::error::Result;
 use crate::gate::Standing;
 use crate::grant::Grant;
 use crate::key_source::Asker;
+use crate::probe::Probe;
 use crate::record::{LastFailure, Notes};
 use crate::secret::SecretBytes;
 use crate::status::status_name;
 use crate::token::{self, Payload};
 use crate::wiped_json::{Member, write_object};
+
+/// How long a trial takes at most.
+const TRIAL: Duration = Duration::from_secs(10);
 
 impl Session {
     /// The environment's name.
@@ -66,6 +70,26 @@ impl Session {
             // The keys may have been fetched meanwhile.
             token::verify(token, keys, self.clock.now().wall_ms, self.config.clock_leeway.as_secs())
         })
+    }
+
+    /// Looks whether the server can be reached, without credentials.
+    pub fn probe(&self) -> Result<Probe> {
+        Probe::of(&self.platform, || self.clock.now().wall_ms, self.deadline())
+    }
+
+    /// Takes the store's lock and writes as much as a renewal would, and nothing else: whether that is possible.
+    pub fn try_store(&self) -> Result<()> {
+        let deadline = self.deadline();
+        match self.store.lock(TRIAL, None, deadline)? {
+            Some(_lock) => self.store.prepare(deadline),
+            // Somebody who can use it is at it.
+            None => Ok(()),
+        }
+    }
+
+    /// The proxy on the way to the server, host and port.
+    pub fn proxy(&self) -> Result<Option<String>> {
+        self.platform.proxy()
     }
 
     /// The session as JSON, to go on with elsewhere. It holds both tokens.

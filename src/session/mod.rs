@@ -35,6 +35,7 @@ use crate::store::RedisStore;
 use crate::store::{Codec, FileStore, MemoryStore, Store};
 use crate::text::{is_visible_ascii, trim_start};
 use crate::token::{KeyCache, Payload};
+use crate::transport::is_same_base;
 use crate::wrong_clocks::WrongClocks;
 use looks::Looks;
 use replica::Unsaved;
@@ -169,19 +170,11 @@ impl Session {
     pub fn from_json(config: Config, json: &str) -> Result<Self> {
         let exported = Exported::parse(json)?;
         let (env, host) = config.environment(None)?;
-        if exported.env() != Some(env) || !exported.host().is_some_and(|other| host.is_same_base(other)) {
-            return Err(Error::new(
-                Status::Config,
-                "the exported session belongs to another env or host than the config's; give the config it was made with",
-            ));
+        let host = host.as_str();
+        if exported.env() != Some(env) || !exported.host().is_some_and(|other| is_same_base(host, other)) {
+            return Err(another_host());
         }
-        let tokens = Tokens::new(
-            given("token", exported.token().map(strip_scheme))?,
-            given("refresh_token", exported.refresh_token().map(trim))?,
-            given("token_type", exported.token_type())?,
-            exported.project_id(),
-        )?;
-        Self::start(config, tokens, None, Clock::System)
+        Self::start(config, tokens_of(&exported)?, None, Clock::System)
     }
 
     fn start(config: Config, tokens: Tokens, env: Option<&str>, clock: Clock) -> Result<Self> {
@@ -335,6 +328,21 @@ impl Session {
         }
     }
 
+    /// Goes on with the session that [`Session::to_json`] wrote, in the place of the one that is there, for all who share
+    /// it. Its environment and host must be those of this session.
+    pub fn replace(&self, json: &str) -> Result<()> {
+        let exported = Exported::parse(json)?;
+        if exported.env() != Some(&self.env) || !exported.host().is_some_and(|other| is_same_base(&self.host, other)) {
+            return Err(another_host());
+        }
+        let journal = self.log.journal();
+        let record = self.renewal(self.deadline(), false, &journal).replace(random::number(), tokens_of(&exported)?)?;
+        journal.tell(LogLevel::Information, || "an exported session was taken over".to_owned());
+        self.start_anew(record);
+        self.is_read.store(true, Ordering::Release);
+        Ok(())
+    }
+
     /// Forgets the session, for all who share it, and then tells the server, where the config says how. Whether the
     /// server has heard makes no difference to the outcome.
     pub fn logout(&self) -> Result<()> {
@@ -432,6 +440,23 @@ impl fmt::Debug for Session {
             .field("current", &self.current.load())
             .finish_non_exhaustive()
     }
+}
+
+/// The tokens of an exported session.
+fn tokens_of(exported: &Exported) -> Result<Tokens> {
+    Tokens::new(
+        given("token", exported.token().map(strip_scheme))?,
+        given("refresh_token", exported.refresh_token().map(trim))?,
+        given("token_type", exported.token_type())?,
+        exported.project_id(),
+    )
+}
+
+fn another_host() -> Error {
+    Error::new(
+        Status::Config,
+        "the exported session belongs to another env or host than the config's; give the config it was made with",
+    )
 }
 
 /// A token as people have it: with white space around, and a byte order mark before it.

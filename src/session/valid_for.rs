@@ -31,6 +31,14 @@ impl Session {
         current.0.schedule.seconds_left(self.clock.now())
     }
 
+    /// How long until [`Session::bearer`] would renew this token, nothing when it is time; None when the token does not
+    /// say when it expires.
+    pub fn until_renewal(&self, current: &Current) -> Option<Duration> {
+        let (schedule, now) = (&current.0.schedule, self.clock.now());
+        schedule.seconds_left(now)?;
+        Some(Duration::from_millis(schedule.fresh_for_ms(now).try_into().unwrap_or(0)))
+    }
+
     fn lasts(&self, grant: &Grant, min_valid_s: i64) -> bool {
         grant.schedule.seconds_left(self.clock.now()).is_none_or(|left| left >= min_valid_s)
     }

@@ -2,8 +2,8 @@
 #![forbid(unsafe_code)]
 
 use rustls::pki_types::PrivateKeyDer;
-use spki::der::asn1::{AnyRef, ObjectIdentifier, UintRef};
-use spki::der::{self, Decode, Reader, SliceReader, Tagged};
+use spki::der::asn1::{AnyRef, GeneralizedTime, ObjectIdentifier, UintRef, UtcTime};
+use spki::der::{self, Decode, Reader, SliceReader, Tag, Tagged};
 use spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
 
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
@@ -34,6 +34,7 @@ const SIGNATURES: &[(ObjectIdentifier, &str)] = &[
 pub(super) struct Certificate<'a> {
     pub(super) is_v1: bool,
     pub(super) issuer: &'a [u8],
+    validity: AnyRef<'a>,
     key: SubjectPublicKeyInfoRef<'a>,
 }
 
@@ -53,20 +54,37 @@ impl<'a> Certificate<'a> {
             }
             AlgorithmIdentifierRef::decode(tbs)?;
             let issuer = AnyRef::decode(tbs)?.value();
-            AnyRef::decode(tbs)?;
+            let validity = AnyRef::decode(tbs)?;
             AnyRef::decode(tbs)?;
             let key = SubjectPublicKeyInfoRef::decode(tbs)?;
             tbs.drain(tbs.remaining_len())?;
-            Ok::<_, der::Error>(Certificate { is_v1, issuer, key })
+            Ok::<_, der::Error>(Certificate { is_v1, issuer, validity, key })
         })?;
         certificate.drain(certificate.remaining_len())?;
         Ok(found)
+    }
+
+    /// When it expires: Unix seconds.
+    fn not_after_s(&self) -> Option<i64> {
+        let mut validity = SliceReader::new(self.validity.value()).ok()?;
+        AnyRef::decode(&mut validity).ok()?;
+        let end = AnyRef::decode(&mut validity).ok()?;
+        let since_epoch = match end.tag() {
+            Tag::UtcTime => end.decode_as::<UtcTime>().ok()?.to_unix_duration(),
+            _ => end.decode_as::<GeneralizedTime>().ok()?.to_unix_duration(),
+        };
+        i64::try_from(since_epoch.as_secs()).ok()
     }
 
     /// What is wrong with its key, if it is of no use to us.
     pub(super) fn key_fault(&self) -> Option<&'static str> {
         key_fault(&self.key)
     }
+}
+
+/// When the certificate `der` expires: Unix seconds.
+pub(crate) fn not_after_s(der: &[u8]) -> Option<i64> {
+    Certificate::read(der)?.not_after_s()
 }
 
 /// The same of a public key without the frame of its outer sequence, as trust anchors have it.

@@ -83,11 +83,6 @@ impl Endpoint {
         self.uri.port_u16().unwrap_or(if self.is_https() { 443 } else { 80 })
     }
 
-    /// Whether both name the same base; a slash at the end makes no difference.
-    pub(crate) fn is_same_base(&self, other: &str) -> bool {
-        is_same_base(&self.text, other)
-    }
-
     /// Whether what is sent there can be read on the way: plain http to a host that is not this machine.
     pub(crate) fn is_exposed(&self) -> bool {
         !self.is_https() && !self.is_loopback()

@@ -19,7 +19,7 @@ pub(crate) mod verifier;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use ureq_proto::http::{HeaderMap, HeaderName, Request, header};
 
 use crate::error::{Error, Result, Status};
@@ -29,6 +29,7 @@ use endpoint::bare_host;
 use http::Outgoing;
 use stream::{Stream, TlsStream, Wire};
 
+pub(crate) use certificate::not_after_s;
 pub(crate) use endpoint::{Endpoint, is_same_base};
 pub(crate) use peer::Peer;
 pub(crate) use proxy::{Proxy, ProxySetting};
@@ -54,6 +55,16 @@ pub(crate) struct Answer {
     /// When the server made it, by its own clock: Unix milliseconds.
     pub(crate) date_ms: Option<i64>,
     pub(crate) body: SecretBytes,
+}
+
+/// A request to be sent.
+struct Order<'a> {
+    request: Request<()>,
+    body: Option<&'a SecretBytes>,
+    /// The last look before the first byte.
+    before: Option<BeforeSend>,
+    /// Where the certificates go that the server shows.
+    seen: Option<&'a mut Vec<CertificateDer<'static>>>,
 }
 
 /// No usable answer, and whether the server may have seen the request.
@@ -83,6 +94,16 @@ pub(crate) trait Exchange: Send + Sync {
     /// Gets what is at `endpoint`, before `deadline`.
     fn get_json(&self, endpoint: &Endpoint, deadline: Instant) -> std::result::Result<Answer, Failure>;
 
+    /// Gets what is at `endpoint`, without credentials, and the certificates that the server showed.
+    fn probe(&self, _endpoint: &Endpoint, _deadline: Instant) -> Result<(Answer, Vec<CertificateDer<'static>>)> {
+        Err(Error::new(Status::Connect, "there is no network here"))
+    }
+
+    /// The proxy on the way to `endpoint`, host and port.
+    fn proxy(&self, _endpoint: &Endpoint) -> Result<Option<String>> {
+        Ok(None)
+    }
+
     /// Secrets of its own that a server's text may hold.
     fn secrets(&self) -> Vec<&str>;
 }
@@ -110,11 +131,10 @@ impl Transport {
         &self,
         peer: Peer,
         endpoint: &Endpoint,
-        request: Request<()>,
-        body: Option<&SecretBytes>,
-        before: Option<BeforeSend>,
+        order: Order,
         deadline: Instant,
     ) -> std::result::Result<Answer, Failure> {
+        let Order { request, body, before, seen } = order;
         self.check_is_private(endpoint).map_err(Failure::unsent)?;
         if deadline <= Instant::now() {
             return Err(Failure::unsent(Error::new(Status::Timeout, "timeout_ms ran out before the request was sent")));
@@ -128,6 +148,9 @@ impl Transport {
         let peer = &Peer { limit, ..peer };
         let mut stream = self.open(peer, endpoint, proxy, connect_by.min(deadline)).map_err(Failure::unsent)?;
         stream.set_deadline(deadline);
+        if let Some(seen) = seen {
+            seen.extend_from_slice(stream.certificates());
+        }
         let mut was_sent = false;
         let outcome = outgoing.exchange(&mut *stream, before, &mut was_sent, peer);
         match (outcome, reader) {
@@ -247,12 +270,27 @@ impl Exchange for Transport {
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::CONTENT_LENGTH, body.expose().len());
         let request = self.request(builder, endpoint).map_err(Failure::unsent)?;
-        self.exchange(Peer::server(&self.settings.trust), endpoint, request, Some(body), before, deadline)
+        let order = Order { request, body: Some(body), before, seen: None };
+        self.exchange(Peer::server(&self.settings.trust), endpoint, order, deadline)
     }
 
     fn get_json(&self, endpoint: &Endpoint, deadline: Instant) -> std::result::Result<Answer, Failure> {
         let request = self.request(Request::get(endpoint.uri()), endpoint).map_err(Failure::unsent)?;
-        self.exchange(Peer::key_server(&self.settings.trust), endpoint, request, None, None, deadline)
+        let order = Order { request, body: None, before: None, seen: None };
+        self.exchange(Peer::key_server(&self.settings.trust), endpoint, order, deadline)
+    }
+
+    fn probe(&self, endpoint: &Endpoint, deadline: Instant) -> Result<(Answer, Vec<CertificateDer<'static>>)> {
+        let request = self.request(Request::get(endpoint.uri()), endpoint)?;
+        let mut seen = Vec::new();
+        let order = Order { request, body: None, before: None, seen: Some(&mut seen) };
+        let answer = self.exchange(Peer::server(&self.settings.trust), endpoint, order, deadline);
+        answer.map(|answer| (answer, seen)).map_err(|failure| failure.error)
+    }
+
+    fn proxy(&self, endpoint: &Endpoint) -> Result<Option<String>> {
+        let proxy = self.settings.proxy.for_endpoint(endpoint)?;
+        Ok(proxy.map(Proxy::place))
     }
 
     fn secrets(&self) -> Vec<&str> {

@@ -6,13 +6,18 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 /// A connection.
 pub(crate) trait Stream: Read + Write + Send {
     /// Everything from now on ends then.
     fn set_deadline(&mut self, deadline: Instant);
+
+    /// The certificates that the other side showed, its own first.
+    fn certificates(&self) -> &[CertificateDer<'static>] {
+        &[]
+    }
 }
 
 /// A connection in the clear.
@@ -90,6 +95,10 @@ impl TlsStream {
 impl Stream for TlsStream {
     fn set_deadline(&mut self, deadline: Instant) {
         self.0.sock.set_deadline(deadline);
+    }
+
+    fn certificates(&self) -> &[CertificateDer<'static>] {
+        self.0.conn.peer_certificates().unwrap_or_default()
     }
 }
 

@@ -60,7 +60,7 @@ diff_() {
 
     # One argument has another type, in a copy of the sources, which makes a library of another name.
     mkdir "$work/planted"
-    cp -r Cargo.toml Cargo.lock build.rs cbindgen.toml README.md src tests examples "$work/planted"
+    cp -r Cargo.toml Cargo.lock build.rs cbindgen.toml README.md src cli tests examples "$work/planted"
     cd "$work/planted"
     sed -i 's/^\[lib\]$/[lib]\nname = "gcauth_planted"/' Cargo.toml
     sed -i -e 's/fn gc_auth_status_name(status: gc_auth_status_t)/fn gc_auth_status_name(status: i64)/' \

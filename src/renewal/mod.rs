@@ -45,7 +45,7 @@ pub(crate) struct Renewal<'a> {
     pub(crate) timeout: Duration,
     /// The end of the call.
     pub(crate) deadline: Instant,
-    /// Whether the caller has a valid token: then the store has to be quick.
+    /// Whether the caller has a valid token, and waits for the store only so long.
     pub(crate) is_early: bool,
 }
 
@@ -102,7 +102,7 @@ impl Renewal<'_> {
                 return Err(self.stopped_by(obstacle, holder.as_ref()));
             };
             // Most who come have only to look: the lock is for the one who renews.
-            if let Some(present) = self.store.load(self.until())? {
+            if let Some(present) = self.store.load(self.deadline)? {
                 holder = present.notes.intent.as_ref().map(|intent| intent.author.clone());
                 if let Some(look) = self.look(&present, seen, wish)? {
                     return Ok(look);
@@ -120,7 +120,7 @@ impl Renewal<'_> {
             let budget = wish.deadline.saturating_duration_since(now).min(LONGEST);
             // In slices, so that what the holder achieves is seen by all who wait, and not by one after the other.
             let wait_until = (!wish.is_early).then(|| latest.min(now + self.store.habits().lock_slice));
-            let Some(lock) = self.store.lock(budget + LOCK_MARGIN, wait_until, self.until())? else {
+            let Some(lock) = self.store.lock(budget + LOCK_MARGIN, wait_until, self.deadline)? else {
                 if wish.is_early {
                     return Ok(Renewed::Held(None));
                 }
@@ -131,7 +131,7 @@ impl Renewal<'_> {
             reach("locked");
             self.debug("the renewal lock is taken");
             let deadline = wish.deadline.min(self.clock.instant() + budget);
-            let present = self.store.load(self.until())?;
+            let present = self.store.load(self.deadline)?;
             if present.is_none() {
                 self.put_back(seen, Expected::Nothing)?;
                 is_doubtful = seen.version.generation > 0;
@@ -209,9 +209,9 @@ impl Renewal<'_> {
         let Some(_lock) = self.store.lock(left.min(LONGEST) + LOCK_MARGIN, Some(deadline), deadline)? else {
             return Err(self.stopped_by(Obstacle::Held, None));
         };
-        let before = self.store.load(self.until())?;
+        let before = self.store.load(self.deadline)?;
         let seen = before.as_ref().map(|record| record.version);
-        self.store.prepare(self.until())?;
+        self.store.prepare(self.deadline)?;
         let Received { tokens, heard } = login()?;
         self.learn(Origin::Login, heard);
         let record = self.record(session, tokens, Origin::Login, before.as_deref());
@@ -266,7 +266,7 @@ impl Renewal<'_> {
         let intent = record.notes.intent.as_ref()?;
         let left_ms = intent.deadline_ms.saturating_sub(self.server_ms());
         let left = Duration::from_millis(u64::try_from(left_ms).ok().filter(|ms| *ms > 0)?);
-        let is_dead = self.store.habits().shows_death && intent.author.has_ended();
+        let is_dead = self.store.shows_death() && intent.author.has_ended();
         // A clock that is a little behind makes nobody doubt it, and one that is wrong makes nobody wait for hours.
         let longest = LONGEST + Duration::from_millis(self.drift.leeway_ms().unsigned_abs());
         let is_theirs = left <= longest && intent.spends == fingerprint(record.tokens.refresh_token()?);
@@ -281,7 +281,7 @@ impl Renewal<'_> {
         }
         let mut back = seen.clone();
         back.notes.early_not_before_ms = back.notes.early_not_before_ms.max(early_after_doubt_ms(self.server_ms()));
-        if let Commit::Done(_) = self.store.commit(expected, back, self.until())? {
+        if let Commit::Done(_) = self.store.commit(expected, back, self.deadline)? {
             let lost = || "the session store had lost the session; it has it again".to_owned();
             self.journal.tell(LogLevel::Warning, lost);
         }
@@ -296,18 +296,6 @@ impl Renewal<'_> {
         if let Some(offset_ms) = new_ms {
             self.journal.tell(LogLevel::Warning, || told(offset_ms));
         }
-    }
-
-    /// When the store's answer is needed: soon, if the caller has a valid token.
-    fn until(&self) -> Instant {
-        self.patience()()
-    }
-
-    /// The same for later.
-    fn patience(&self) -> impl Fn() -> Instant + use<> {
-        let patience = self.is_early.then(|| self.store.habits().early_patience);
-        let (clock, deadline) = (self.clock.clone(), self.deadline);
-        move || patience.map_or(deadline, |patience| deadline.min(clock.instant() + patience))
     }
 
     /// Why a renewal could not be begun, or not be ended. `holder`: who was about to renew.

@@ -41,11 +41,11 @@ impl Renewal<'_> {
         let intent =
             Intent { spends, begun_ms, deadline_ms: begun_ms.saturating_add(millis(left)), author: Author::here() };
         let noted = Notes { intent: Some(intent), ..present.notes.clone() };
-        if !self.store.note(present.version, &present.notes, &noted, self.until())? {
+        if !self.store.note(present.version, &present.notes, &noted, self.deadline)? {
             return Ok(None);
         }
-        if let Err(error) = self.store.prepare(self.until()) {
-            let _ = self.store.note(present.version, &noted, &present.notes, self.until());
+        if let Err(error) = self.store.prepare(self.deadline) {
+            let _ = self.store.note(present.version, &noted, &present.notes, self.deadline);
             return Err(error);
         }
         reach("intended");
@@ -80,7 +80,8 @@ impl Renewal<'_> {
 
     /// A store that is out of order for a moment must not cost the answer: nobody else has it.
     fn commit_with_patience(&self, seen: Version, record: &Record, deadline: Instant) -> Result<Commit> {
-        let patience = deadline.min(self.clock.instant() + SHORTEST);
+        let longest = if self.is_early { self.store.habits().early_patience.min(SHORTEST) } else { SHORTEST };
+        let patience = deadline.min(self.clock.instant() + longest);
         loop {
             let outcome = self.store.commit(Expected::Record(seen), record.clone(), self.deadline);
             if outcome.is_ok() || self.clock.instant() + RETRY_PAUSE >= patience {
@@ -94,12 +95,11 @@ impl Renewal<'_> {
     /// come in time.
     fn last_look(&self, present: &Arc<Record>, lock: Arc<dyn Lock>, deadline: Instant) -> BeforeSend {
         let (store, clock, seen) = (self.store.clone(), self.clock.clone(), present.version);
-        let until = self.patience();
+        let until = self.deadline;
         let for_the_answer = ANSWER_TIME.min(self.timeout / 4);
         Arc::new(move || {
             reach("connected");
             // The lock last: a slow store eats its time.
-            let until = until();
             let stands =
                 store.load(until)?.is_some_and(|record| record.version == seen) && lock.is_held(SEND_MARGIN, until)?;
             if !stands {
@@ -142,12 +142,12 @@ impl Renewal<'_> {
         let mut notes = Notes { intent, ..present.notes.clone() };
         if error.status() == Status::LockTimeout {
             // The last look found something else, before the first try or before the second.
-            self.store.note(present.version, &noted, &notes, self.until())?;
+            self.store.note(present.version, &noted, &notes, self.deadline)?;
             return Ok(None);
         }
         if error.status() == Status::Unauthorized {
             // Somebody may have been faster, and spent the token before us.
-            if let Ok(Some(newer)) = self.store.load(self.until())
+            if let Ok(Some(newer)) = self.store.load(self.deadline)
                 && newer.version != present.version
             {
                 return Ok(Some(Renewed::Adopted(newer)));
@@ -173,7 +173,7 @@ impl Renewal<'_> {
         }
         // If the store can't take the note, the intent stands a while longer, and costs somebody a try. If there is
         // another, somebody has taken over.
-        let _ = self.store.note(present.version, &noted, &notes, self.until());
+        let _ = self.store.note(present.version, &noted, &notes, self.deadline);
         Err(error)
     }
 }

@@ -32,7 +32,7 @@ use crate::renewal::{Renewal, Renewed, Wish};
 use crate::schedule::{Origin, Policy};
 #[cfg(feature = "redis")]
 use crate::store::RedisStore;
-use crate::store::{Codec, FileStore, MemoryStore, Store};
+use crate::store::{Codec, FileStore, Impatient, MemoryStore, Store};
 use crate::text::{is_visible_ascii, trim_start};
 use crate::token::{KeyCache, Payload};
 use crate::transport::is_same_base;
@@ -403,7 +403,7 @@ impl Session {
     fn renewal<'a>(&'a self, deadline: Instant, is_early: bool, journal: &'a Journal) -> Renewal<'a> {
         Renewal {
             platform: &self.platform,
-            store: self.store.clone(),
+            store: self.store_for(is_early),
             clock: &self.clock,
             drift: &self.drift,
             journal,
@@ -411,6 +411,11 @@ impl Session {
             deadline,
             is_early,
         }
+    }
+
+    /// The store for a call; for one that has a valid token it has to be quick.
+    fn store_for(&self, is_early: bool) -> Arc<dyn Store> {
+        if is_early { Arc::new(Impatient::new(self.store.clone(), self.clock.clone())) } else { self.store.clone() }
     }
 
     /// Whether `grant` is still the current one.
@@ -427,7 +432,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         // The last chance for an answer that the store could not take; a child leaves it to its parent.
         if self.unsaved.load().as_deref().is_some_and(Unsaved::is_of_this_process) {
-            let _ = self.save(self.deadline(), &self.log.journal());
+            let _ = self.save(self.early_until(self.deadline()), &self.log.journal());
         }
     }
 }

@@ -189,7 +189,8 @@ impl Session {
         if began_ms >= due_ms
             && self.save_again_ms.compare_exchange(due_ms, while_at_it, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         {
-            let _ = self.save(deadline, journal);
+            let is_good = self.is_good(&self.current.load());
+            let _ = self.save(if is_good { self.early_until(deadline) } else { deadline }, journal);
             let ended_ms = self.clock.now().mono_ms;
             self.save_again_ms.store(ended_ms.saturating_add(ended_ms.saturating_sub(began_ms)), Ordering::Release);
         }

@@ -97,7 +97,6 @@ impl Store for TestStore {
             look_pause: Duration::from_millis(100),
             lock_slice: Duration::from_millis(500),
             early_patience: Duration::from_secs(5),
-            shows_death: false,
         }
     }
 

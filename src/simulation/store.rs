@@ -179,12 +179,11 @@ impl Store for SharedStore {
         let pause = Duration::from_millis(if plan.kind == "redis" { 1000 } else { 100 });
         let fraction = if plan.kind == "redis" { crate::random::fraction() } else { 0.0 };
         let slice = Duration::from_millis(if plan.kind == "redis" { 1000 } else { 500 });
-        Habits {
-            look_pause: pause,
-            lock_slice: slice.mul_f64(1.0 + fraction),
-            early_patience: Duration::from_secs(5),
-            shows_death: plan.lock == LockKind::Flock,
-        }
+        Habits { look_pause: pause, lock_slice: slice.mul_f64(1.0 + fraction), early_patience: Duration::from_secs(5) }
+    }
+
+    fn shows_death(&self) -> bool {
+        self.world.lock().plan.lock == LockKind::Flock
     }
 
     fn load(&self, _until: Instant) -> Result<Option<Arc<Record>>> {

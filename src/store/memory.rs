@@ -51,12 +51,7 @@ impl Store for MemoryStore {
 
     fn habits(&self) -> Habits {
         // Nobody waits for it.
-        Habits {
-            look_pause: Duration::ZERO,
-            lock_slice: Duration::ZERO,
-            early_patience: Duration::ZERO,
-            shows_death: false,
-        }
+        Habits { look_pause: Duration::ZERO, lock_slice: Duration::ZERO, early_patience: Duration::ZERO }
     }
 
     fn load(&self, _until: Instant) -> Result<Option<Arc<Record>>> {

@@ -3,6 +3,7 @@
 
 mod codec;
 mod file;
+mod impatient;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
@@ -16,6 +17,7 @@ use crate::record::{Notes, Record, Version};
 
 pub(crate) use codec::Codec;
 pub(crate) use file::{FileStore, LockChoice};
+pub(crate) use impatient::Impatient;
 pub(crate) use memory::MemoryStore;
 #[cfg(feature = "redis")]
 pub(crate) use redis::{RedisStore, RedisUrl};
@@ -41,6 +43,11 @@ pub(crate) trait Store: Send + Sync + fmt::Debug {
 
     /// What those who use it have to know of it.
     fn habits(&self) -> Habits;
+
+    /// Whether all who share it are on one machine, where a process that has died is known to have.
+    fn shows_death(&self) -> bool {
+        false
+    }
 
     /// The current record; None while nothing was ever stored.
     fn load(&self, until: Instant) -> Result<Option<Arc<Record>>>;
@@ -70,10 +77,8 @@ pub(crate) struct Habits {
     pub(crate) look_pause: Duration,
     /// How long to wait for the lock between two looks at the record.
     pub(crate) lock_slice: Duration,
-    /// How long a call that has a valid token waits for one piece of work.
+    /// How long a call that has a valid token waits for the store, all in all.
     pub(crate) early_patience: Duration,
-    /// Whether all who share it are on one machine, where a process that has died is known to have.
-    pub(crate) shows_death: bool,
 }
 
 /// The renewal lock of a store; given back when dropped, if it is still ours.

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 use arc_swap::ArcSwapOption;
 
 use super::directory::{Directory, Link, Temporary, store_error};
+use super::helper;
 use super::names::{self, Listing, Numbered};
 use super::{ATTEMPTS, Base, Held, is_same_file, still_there};
 use crate::author::Author;
@@ -152,6 +153,7 @@ impl Leased {
                 Some(written) => written,
                 None => self.directory().write(self.directory().unique(), text.expose())?,
             };
+            check_is_wanted()?;
             match self.directory().link(written.path(), &self.directory().file(&names::note(number)))? {
                 Link::Taken => temporary = Some(written),
                 Link::Vanished => {}
@@ -372,6 +374,7 @@ impl Leased {
     pub(super) fn take(&self, number: Numbered, version: Option<Version>, term: Duration) -> Result<Option<Lease>> {
         let path = self.directory().file(&names::lease(number));
         let written = self.directory().write(self.directory().unique(), write_term(term)?.expose())?;
+        check_is_wanted()?;
         let found = self.directory().look_at(written.path())?;
         if self.directory().link(written.path(), &path)? != Link::Made {
             return Ok(None);
@@ -404,6 +407,11 @@ impl Leased {
     fn directory(&self) -> &Directory {
         &self.base.directory
     }
+}
+
+/// That somebody waits for what is done here: a lease or an intent that nobody knows of would only keep others waiting.
+fn check_is_wanted() -> Result<()> {
+    if helper::is_abandoned() { Err(store_error("nobody waits for this any more")) } else { Ok(()) }
 }
 
 /// How it is with a lease.

@@ -20,6 +20,8 @@
 mod directory;
 mod file_system;
 mod flock;
+mod front;
+mod helper;
 mod lease;
 mod names;
 mod single;
@@ -42,6 +44,8 @@ use crate::error::{Error, Result};
 use crate::fork::ProcessMark;
 use crate::record::{Notes, Record, Version};
 use crate::secret::SecretBytes;
+pub(crate) use front::FileStore;
+
 use directory::{Directory, Link, Temporary, store_error};
 use lease::Leased;
 use names::Listing;
@@ -49,12 +53,13 @@ use single::Single;
 
 /// Says how the store is locked, for all who come.
 const METHOD: &str = ".method";
-/// A look costs a few system calls.
-const LOOK_PAUSE: Duration = Duration::from_millis(100);
-/// In slices, so that what the holder achieves is seen by all who wait, and not by one after the other.
-const LOCK_SLICE: Duration = Duration::from_millis(500);
-/// For a write of somebody else's to end, if not for one who was stopped at it.
-const EARLY_PATIENCE: Duration = Duration::from_millis(250);
+const HABITS: Habits = Habits {
+    // A look costs a few system calls.
+    look_pause: Duration::from_millis(100),
+    // In slices, so that what the holder achieves is seen by all who wait, and not by one after the other.
+    lock_slice: Duration::from_millis(500),
+    early_patience: Duration::from_millis(250),
+};
 /// What is reserved for a record at least.
 const LEAST_RESERVED: usize = 64 << 10;
 
@@ -97,7 +102,7 @@ impl Method {
 }
 
 /// Keeps a session in files.
-pub(crate) struct FileStore {
+struct Files {
     path: PathBuf,
     choice: LockChoice,
     /// The one in use; 0 before that is known.
@@ -107,22 +112,22 @@ pub(crate) struct FileStore {
     base: Arc<Base>,
 }
 
-impl FileStore {
+impl Files {
     /// The store at `path`. Touches nothing yet.
-    pub(crate) fn new(path: PathBuf, choice: LockChoice, codec: Codec) -> Self {
+    fn new(path: PathBuf, choice: LockChoice, codec: Codec) -> Self {
         let directory = Directory::of(&path);
         Self::with(path, directory, choice, codec)
     }
 
     /// The same, with a directory that is made when something is written.
-    pub(crate) fn of_user(path: PathBuf, choice: LockChoice, codec: Codec) -> Self {
+    fn of_user(path: PathBuf, choice: LockChoice, codec: Codec) -> Self {
         let directory = Directory::made_when_needed(&path);
         Self::with(path, directory, choice, codec)
     }
 
     fn with(path: PathBuf, directory: Directory, choice: LockChoice, codec: Codec) -> Self {
         let base = Arc::new(Base { directory, codec, held: ArcSwapOption::empty() });
-        FileStore {
+        Files {
             path,
             choice,
             method: AtomicU8::new(0),
@@ -278,7 +283,7 @@ impl FileStore {
     }
 }
 
-impl Store for FileStore {
+impl Store for Files {
     fn kind(&self) -> &'static str {
         "file"
     }
@@ -301,12 +306,7 @@ impl Store for FileStore {
     }
 
     fn habits(&self) -> Habits {
-        Habits {
-            look_pause: LOOK_PAUSE,
-            lock_slice: LOCK_SLICE,
-            early_patience: EARLY_PATIENCE,
-            shows_death: self.lock_kind() == Method::Flock.name(),
-        }
+        HABITS
     }
 
     fn load(&self, _until: Instant) -> Result<Option<Arc<Record>>> {
@@ -350,9 +350,9 @@ impl Store for FileStore {
     }
 }
 
-impl fmt::Debug for FileStore {
+impl fmt::Debug for Files {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FileStore").field("path", &self.path).field("choice", &self.choice).finish_non_exhaustive()
+        f.debug_struct("Files").field("path", &self.path).field("choice", &self.choice).finish_non_exhaustive()
     }
 }
 
@@ -444,6 +444,9 @@ impl Base {
 fn this_thread() -> u64 {
     static LAST: AtomicU64 = AtomicU64::new(0);
     thread_local! { static NUMBER: Cell<u64> = const { Cell::new(0) } }
+    if let Some(number) = helper::in_the_name_of() {
+        return number;
+    }
     if NUMBER.get() == 0 {
         NUMBER.set(LAST.fetch_add(1, Ordering::Relaxed) + 1);
     }

@@ -53,8 +53,8 @@ impl Place {
         self.0.join("session")
     }
 
-    fn store(&self, choice: LockChoice) -> FileStore {
-        FileStore::new(self.path(), choice, codec())
+    fn store(&self, choice: LockChoice) -> Files {
+        Files::new(self.path(), choice, codec())
     }
 
     fn file(&self, suffix: &str) -> PathBuf {
@@ -87,7 +87,7 @@ fn names(suffixes: &[&str]) -> BTreeSet<String> {
     suffixes.iter().map(|suffix| (*suffix).to_owned()).collect()
 }
 
-fn lock(store: &FileStore) -> Arc<dyn Lock> {
+fn lock(store: &Files) -> Arc<dyn Lock> {
     store.lock(LONG, soon(), later()).unwrap().expect("nobody holds the lock")
 }
 
@@ -95,7 +95,7 @@ fn soon() -> Option<Instant> {
     Instant::now().checked_add(LONG)
 }
 
-fn version(store: &FileStore) -> Version {
+fn version(store: &Files) -> Version {
     store.load(later()).unwrap().unwrap().version
 }
 
@@ -786,7 +786,7 @@ fn many_notes_on_one_record_are_thinned_out_and_the_last_counts() {
     let store = place.store(LockChoice::Lease);
     store.commit(Expected::Nothing, record(1, 0), later()).unwrap();
     // One watcher for every number of notes that it may have seen last.
-    let watchers: Vec<FileStore> = (0..12)
+    let watchers: Vec<Files> = (0..12)
         .map(|number| {
             let watcher = place.store(LockChoice::Lease);
             watcher.load(later()).unwrap();
@@ -890,11 +890,11 @@ fn a_directory_that_is_not_safe_is_refused() {
         fs::set_permissions(&place.0, fs::Permissions::from_mode(0o755)).unwrap();
         assert!(place.suffixes().is_empty());
         assert!(place.store(choice).lock(LONG, None, later()).unwrap().is_some());
-        let nowhere = FileStore::new(place.0.join("none/session"), choice, codec());
+        let nowhere = Files::new(place.0.join("none/session"), choice, codec());
         assert!(refusal(nowhere.load(later())).contains("make it"));
-        let in_a_file = FileStore::new(place.file(".method").join("session"), choice, codec());
+        let in_a_file = Files::new(place.file(".method").join("session"), choice, codec());
         refusal(in_a_file.load(later()));
-        let root = FileStore::new(PathBuf::from("/"), choice, codec());
+        let root = Files::new(PathBuf::from("/"), choice, codec());
         assert!(refusal(root.load(later())).contains("names no file"));
         if nix::unistd::geteuid().is_root() {
             std::os::unix::fs::chown(&place.0, Some(12345), None).unwrap();
@@ -1135,7 +1135,7 @@ fn player() {
     };
     let choice = BOTH.into_iter().find(|choice| choice_name(*choice) == name).unwrap();
     let path = PathBuf::from(path);
-    let store = FileStore::new(path.clone(), choice, codec());
+    let store = Files::new(path.clone(), choice, codec());
     match role.as_str() {
         "count" => {
             let counter = path.with_file_name("session-counter");
@@ -1206,7 +1206,7 @@ fn player() {
     }
 }
 
-fn lock_of(store: &FileStore, choice: LockChoice) -> Option<Arc<dyn Lock>> {
+fn lock_of(store: &Files, choice: LockChoice) -> Option<Arc<dyn Lock>> {
     let lock = (choice == LockChoice::Lease).then(|| lock(store));
     store.prepare(later()).unwrap();
     lock

@@ -216,7 +216,6 @@ impl Store for RedisStore {
             // As much again at random: hosts must not keep in step, each look being a connection.
             lock_slice: PAUSE.mul_f64(1.0 + random::fraction()),
             early_patience: MAX_PATIENCE,
-            shows_death: false,
         }
     }
 

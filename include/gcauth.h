@@ -426,11 +426,12 @@ gc_auth_status_t gc_auth_refresh(gc_auth_t *auth,
                                  const char *project_id);
 
 /**
- * Tells the session that a server answered 401 to this bearer. If it is still the current one, it
- * is not handed out again, and the next gc_auth_bearer() renews (if the server can't be reached for
- * that, the token is handed out after all). If a newer one is there already, nothing happens: any
- * number of threads that report the same token cause one renewal. Call it, ask gc_auth_bearer()
- * again, and repeat the request once.
+ * Tells the session that a server answered 401 to this bearer (or 403, where that means the same:
+ * some servers revoke the old token at each renewal, see `revokes_old_tokens` in the config). If it
+ * is still the current one, it is not handed out again, and the next gc_auth_bearer() renews (if
+ * the server can't be reached for that, the token is handed out after all). If a newer one is there
+ * already, nothing happens: any number of threads that report the same token cause one renewal.
+ * Call it, ask gc_auth_bearer() again, and repeat the request once.
  *
  * - `auth`: the handle. Not NULL.
  * - `bearer`: what gc_auth_bearer() or gc_auth_token() wrote. Not NULL, not empty.

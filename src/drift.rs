@@ -118,6 +118,11 @@ impl Drift {
         (self.offset_ms.swap(offset_ms, Ordering::Relaxed) != offset_ms).then_some(offset_ms)
     }
 
+    /// Whether ours is known to be behind, and not by how much.
+    pub(crate) fn is_only_bounded(&self) -> bool {
+        self.offset_ms() != 0 && !self.is_measured.load(Ordering::Relaxed)
+    }
+
     /// Learns from a token. Gives the difference if it is another than before.
     ///
     /// A token may be older than its answer: a renewal's because the server gives one again whose answer was lost, a
@@ -274,7 +279,7 @@ mod tests {
         assert_eq!(seen(&drift, None, &none, &clock), 0);
         assert_eq!(seen(&drift, Some(-7_200_000), &none, &clock), 0);
         assert_eq!(seen(&drift, Some(30_000), &none, &clock), 0);
-        assert_eq!(seen(&drift, Some(3_600_000), &none, &clock), 3_600_000);
+        assert_eq!((seen(&drift, Some(3_600_000), &none, &clock), drift.is_only_bounded()), (3_600_000, true));
         // At least: an older one takes nothing back, and it is nothing to tell others.
         assert_eq!(seen(&drift, Some(1_800_000), &none, &clock), 3_600_000);
         assert!(drift.tell(none, &clock).is_empty());
@@ -290,7 +295,7 @@ mod tests {
         let told = first.tell(WrongClocks::default(), &clock);
         manual.advance_ms(60_000);
         let second = Drift::new(30_000);
-        assert_eq!(seen(&second, Some(0), &told, &clock), 7_200_000);
+        assert_eq!((seen(&second, Some(0), &told, &clock), second.is_only_bounded()), (7_200_000, false));
         // Somebody sets the clock right: what was told holds, since the monotonic clock was not set.
         manual.step_wall_ms(7_200_000);
         assert_eq!(seen(&second, Some(0), &told, &clock), 0);

@@ -182,10 +182,10 @@ mod tests {
 
     use super::*;
     use crate::record::{Notes, Tokens, Version};
-    use crate::schedule::Life;
+    use crate::schedule::{Life, Watch};
     use crate::wrong_clocks::WrongClocks;
 
-    const POLICY: Policy = Policy { renew_before_ms: 900_000, jitter: 1.0 };
+    const POLICY: Policy = Policy { renew_before_ms: 900_000, jitter: 1.0, watch: Watch::Never };
     const AT: Now = Now { wall_ms: 1_000_000_000, mono_ms: 5_000 };
 
     /// A token for an hour.

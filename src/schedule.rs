@@ -16,6 +16,8 @@ pub(crate) const LONGEST_REST_MS: i64 = 300_000;
 pub(crate) enum Life {
     /// To be handed out as it is.
     Fresh,
+    /// Not ours to renew yet, but others may have: time to look into the store.
+    Watched,
     /// Still valid, and time to renew it.
     Due,
     /// No longer valid.
@@ -39,7 +41,26 @@ pub(crate) struct Policy {
     pub(crate) renew_before_ms: i64,
     /// Between 0.9 and 1.0, fixed for the handle: equal processes must not wake at the same second.
     pub(crate) jitter: f64,
+    pub(crate) watch: Watch,
 }
+
+/// When to look for what others have renewed before it is our turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Watch {
+    /// There are no others.
+    Never,
+    /// Now and then, from the moment at which the first of them may renew.
+    Loosely,
+    /// From that moment on as often as the store allows.
+    Closely,
+    /// The same, all the time.
+    Always,
+}
+
+/// The part of a window over which handles begin theirs.
+const SPREAD: i64 = 10;
+/// How many times closer together they look for what others have renewed.
+const LOOKS_PER_SPREAD: i64 = 8;
 
 /// The plan for one token.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +68,10 @@ pub(crate) struct Schedule {
     exp_ms: Option<i64>,
     is_exp_unreadable: bool,
     window_ms: i64,
+    /// How long before the expiry others may have renewed: at least the window.
+    watch_ms: i64,
+    /// Between two looks until then.
+    watch_pause_ms: i64,
     /// The server's clock minus ours.
     offset_ms: i64,
     /// Reading of the steady clock before which a token that the server has just sent counts as fresh, whatever the
@@ -92,10 +117,23 @@ impl Schedule {
             Origin::Login | Origin::Renewal => MINUTE_MS.min(life / 3).min(left),
             Origin::Given => 0,
         };
+        let widest_ms = policy.renew_before_ms.min(life / 3);
+        let window_ms = (widest_ms as f64 * policy.jitter) as i64;
+        // The first looks of all handles are spread like the beginnings of their windows, only closer together.
+        let first_look_ms = (widest_ms - window_ms) / LOOKS_PER_SPREAD;
         Schedule {
             exp_ms: times.exp_ms,
             is_exp_unreadable: times.is_exp_unreadable,
-            window_ms: (policy.renew_before_ms.min(life / 3) as f64 * policy.jitter) as i64,
+            window_ms,
+            watch_ms: match policy.watch {
+                Watch::Never => window_ms,
+                Watch::Loosely | Watch::Closely => widest_ms - first_look_ms,
+                Watch::Always => i64::MAX,
+            },
+            watch_pause_ms: match policy.watch {
+                Watch::Loosely => widest_ms / SPREAD / LOOKS_PER_SPREAD,
+                _ => 0,
+            },
             offset_ms,
             quiet_until_mono_ms: if quiet > 0 { at.mono_ms.saturating_add(quiet) } else { i64::MIN },
             came: None,
@@ -129,6 +167,8 @@ impl Schedule {
             Life::Expired
         } else if wall >= exp.saturating_sub(self.window_ms) {
             Life::Due
+        } else if wall >= exp.saturating_sub(self.watch_ms) {
+            Life::Watched
         } else {
             Life::Fresh
         }
@@ -145,9 +185,16 @@ impl Schedule {
         }
     }
 
-    /// How long until it is time to renew the token.
+    /// How long until it is time to look into the store, or to renew the token.
     pub(crate) fn fresh_for_ms(&self, now: Now) -> i64 {
-        self.exp_ms.map_or(i64::MAX, |exp| exp.saturating_sub(self.window_ms).saturating_sub(self.wall_ms(now)))
+        self.exp_ms.map_or(i64::MAX, |exp| exp.saturating_sub(self.watch_ms).saturating_sub(self.wall_ms(now)))
+    }
+
+    /// How long to leave the store alone after a look at a time when `life` is `Watched`: not into our own window.
+    pub(crate) fn watch_pause(&self, now: Now) -> Duration {
+        let due_in_ms =
+            self.exp_ms.map_or(i64::MAX, |exp| exp.saturating_sub(self.window_ms).saturating_sub(self.wall_ms(now)));
+        Duration::from_millis(u64::try_from(self.watch_pause_ms.min(due_in_ms)).unwrap_or_default())
     }
 
     /// Unix seconds by the server's clock, rounded down; 0 when unknown.
@@ -189,7 +236,7 @@ pub(crate) fn late_pause_ms(failures: u32) -> i64 {
 mod tests {
     use super::*;
 
-    const POLICY: Policy = Policy { renew_before_ms: 900_000, jitter: 1.0 };
+    const POLICY: Policy = Policy { renew_before_ms: 900_000, jitter: 1.0, watch: Watch::Never };
     const AT: Now = Now { wall_ms: 1_000_000_000, mono_ms: 5_000 };
 
     fn times(iat: Option<i64>, exp: Option<i64>) -> Times {
@@ -240,6 +287,25 @@ mod tests {
         let token = Schedule::new(times(Some(0), Some(3600)), Origin::Given, AT, 0, Policy { jitter: 0.9, ..POLICY });
         assert_eq!(token.life(after(3600 - 810 - 1)), Life::Fresh);
         assert_eq!(token.life(after(3600 - 810)), Life::Due);
+    }
+
+    #[test]
+    fn others_are_watched_from_the_first_moment_at_which_one_may_renew() {
+        let shared = |jitter, watch| {
+            Schedule::new(times(Some(0), Some(3600)), Origin::Given, AT, 0, Policy { jitter, watch, ..POLICY })
+        };
+        // The first may renew at 2700 s, this one from 2790 s on.
+        let last = shared(0.9, Watch::Loosely);
+        let lives = [2711, 2712, 2789, 2790].map(|seconds| last.life(after(seconds)));
+        assert_eq!(lives, [Life::Fresh, Life::Watched, Life::Watched, Life::Due]);
+        assert_eq!(last.hot(after(2712)), Hot::NEVER);
+        assert_eq!(last.watch_pause(after(2712)), Duration::from_millis(11_250));
+        assert_eq!(last.watch_pause(after(2785)), Duration::from_secs(5));
+        assert_eq!(shared(0.9, Watch::Closely).watch_pause(after(2712)), Duration::ZERO);
+        // Whoever is the first itself has nobody to watch.
+        assert_eq!(shared(1.0, Watch::Closely).life(after(2699)), Life::Fresh);
+        assert_eq!(shared(0.9, Watch::Never).life(after(2789)), Life::Fresh);
+        assert_eq!(shared(0.9, Watch::Always).life(AT), Life::Watched);
     }
 
     #[test]
@@ -349,7 +415,7 @@ mod tests {
         let years = Some(Duration::from_secs(1 << 30));
         assert_eq!(hour.early_pause_ms(years), 225_000);
         assert_eq!(hour.early_pause_ms(Some(Duration::MAX)), 225_000);
-        let long = Policy { renew_before_ms: 7_200_000, jitter: 1.0 };
+        let long = Policy { renew_before_ms: 7_200_000, ..POLICY };
         assert_eq!(
             Schedule::new(times(Some(0), Some(86_400)), Origin::Given, AT, 0, long).early_pause_ms(years),
             300_000

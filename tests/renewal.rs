@@ -979,7 +979,8 @@ fn live(shared: &SharedFile, seconds: u64, clocks: &[&Arc<ManualClock>], session
 
 #[test]
 fn a_host_that_is_behind_hands_out_no_token_beyond_its_end() {
-    for (life, age) in [(3600.0, 0.0), (120.0, 0.0)] {
+    // Some begin in the middle of a token's life: they can only tell by how much they are behind at least.
+    for (life, age) in [(3600.0, 0.0), (3600.0, 1800.0), (120.0, 0.0), (120.0, 60.0)] {
         let shared = SharedFile::of_life(life);
         let right = shared.sessions(1).remove(0);
         shared.world.advance(age);
@@ -1039,4 +1040,26 @@ fn a_host_that_is_ahead_stops_nobodys_early_renewals() {
         shared.world.advance(61.0);
     }
     assert_eq!(shared.world.counters().refreshes, 1);
+}
+
+/// The first may renew at 2700 s, the last from 2790 s on; a server may have ended the old token meanwhile.
+#[test]
+fn what_another_has_renewed_is_found_before_ones_own_turn() {
+    for revokes in [false, true] {
+        let shared = SharedFile::new();
+        let world = &shared.world;
+        let mut config = shared.config();
+        config["revokes_old_tokens"] = revokes.into();
+        let sessions: Vec<Session> =
+            shared.sessions(1).into_iter().chain((0..20).map(|_| world.session(config.clone()))).collect();
+        let first = bearer(&sessions[0]).unwrap();
+        world.advance(2690.0);
+        assert!(sessions.iter().all(|session| bearer(session).unwrap() == first));
+        sessions[0].refresh(None).unwrap();
+        world.advance(22.0);
+        let newest = bearer(&sessions[0]).unwrap();
+        assert_ne!(newest, first);
+        assert!(sessions.iter().all(|session| bearer(session).unwrap() == newest), "revokes: {revokes}");
+        assert_eq!(world.counters().refreshes, 1);
+    }
 }

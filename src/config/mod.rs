@@ -97,6 +97,8 @@ pub struct Config {
     pub(crate) response: ResponseWire,
     pub(crate) project_id_claims: Vec<String>,
     pub(crate) renew_before: Duration,
+    /// Whether the server ends the access token before when it gives a new one.
+    pub(crate) revokes_old_tokens: bool,
     pub(crate) clock_leeway: Duration,
     pub(crate) timeout: Duration,
     pub(crate) retries: u32,
@@ -211,6 +213,7 @@ impl Config {
             response: response(&top)?,
             project_id_claims: project_id_claims(&top)?,
             renew_before: Duration::from_secs(top.number("renew_before_s", 900, 0)?),
+            revokes_old_tokens: top.boolean("revokes_old_tokens", false)?,
             clock_leeway: Duration::from_secs(top.number("clock_leeway_s", 30, 0)?),
             timeout,
             retries: u32::try_from(top.number("retries", 3, 0)?).unwrap_or(u32::MAX),

@@ -46,6 +46,7 @@ const KEYS: &[&str] = &[
     "claims",
     "claims.project_id",
     "renew_before_s",
+    "revokes_old_tokens",
     "clock_leeway_s",
     "connect_timeout_ms",
     "timeout_ms",

@@ -26,6 +26,8 @@ const LONG_REST: Duration = Duration::from_secs(5);
 enum Need {
     /// Hand it out.
     Nothing,
+    /// Hand it out, unless somebody else has renewed it.
+    Look,
     /// Hand it out, and renew it if nobody else does.
     EarlyRenewal,
     /// There is nothing else to hand out.
@@ -88,6 +90,15 @@ impl Session {
                     self.warn_of_exp(&grant, &journal);
                     grant.warm(now);
                     return Ok(grant);
+                }
+                Need::Look => {
+                    let pause = grant.schedule.watch_pause(now);
+                    let Some(_look) = may_try_early.then(|| self.look_for(pause)).flatten() else {
+                        return Ok(grant);
+                    };
+                    may_try_early = false;
+                    // A store that is down costs nothing; the next round looks whether the token is still valid.
+                    let _ = self.read_store(self.early_until(deadline));
                 }
                 Need::EarlyRenewal => {
                     let Some(mut look) = may_try_early.then(|| self.look()).flatten() else {
@@ -173,6 +184,7 @@ impl Session {
             return Ok(Need::Renewal);
         }
         match life {
+            Life::Watched => Ok(Need::Look),
             Life::Due if self.check_may_spend(grant).is_ok() => Ok(Need::EarlyRenewal),
             _ => Ok(Need::Nothing),
         }

@@ -29,7 +29,7 @@ use crate::platform::{Credentials, Platform};
 use crate::random;
 use crate::record::{Notes, Record, Tokens, Version};
 use crate::renewal::{Renewal, Renewed, Wish};
-use crate::schedule::{Origin, Policy};
+use crate::schedule::{Origin, Policy, Watch};
 #[cfg(feature = "redis")]
 use crate::store::RedisStore;
 use crate::store::{Codec, FileStore, Impatient, MemoryStore, Store};
@@ -213,7 +213,13 @@ impl Session {
         record: Record,
         clock: Clock,
     ) -> Self {
-        let policy = Policy { renew_before_ms: millis(config.renew_before), jitter: 1.0 - 0.1 * random::fraction() };
+        let watch = match (store.is_shared(), config.revokes_old_tokens) {
+            (false, _) => Watch::Never,
+            (true, false) => Watch::Loosely,
+            (true, true) => Watch::Closely,
+        };
+        let jitter = 1.0 - 0.1 * random::fraction();
+        let policy = Policy { renew_before_ms: millis(config.renew_before), jitter, watch };
         let place = store.place().map(Arc::from);
         let grant = Grant::new(Arc::new(record), clock.now(), 0, policy, place.clone());
         if store.is_shared() {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::Guard;
 
@@ -19,7 +19,7 @@ use crate::random;
 use crate::record::{Record, Tokens, Version};
 use crate::redact::clean;
 use crate::renewal::{early_after_doubt_ms, fingerprint};
-use crate::schedule::{Life, Origin};
+use crate::schedule::{Life, Origin, Watch};
 use crate::store::{Commit, Expected};
 
 /// Longer than a store takes to take a record, or to fail.
@@ -147,7 +147,13 @@ impl Session {
 
     /// The right to look into the store, if it is time to.
     pub(super) fn look(&self) -> Option<Look<'_>> {
-        self.looks.begin(&self.clock, self.store.habits().look_pause.mul_f64(1.0 + 0.5 * random::fraction()))
+        self.look_for(Duration::ZERO)
+    }
+
+    /// The same, with a pause of that length after it, if the store does not want a longer one.
+    pub(super) fn look_for(&self, pause: Duration) -> Option<Look<'_>> {
+        let least = self.store.habits().look_pause.mul_f64(1.0 + 0.5 * random::fraction());
+        self.looks.begin(&self.clock, pause.max(least))
     }
 
     /// The pair that the store could not take is current all the same, and is offered again at every later call.
@@ -283,8 +289,13 @@ impl Session {
         {
             self.log.journal().tell(LogLevel::Warning, || told(offset_ms));
         }
+        let mut policy = self.policy;
+        if self.drift.is_only_bounded() {
+            // The token may end sooner than we can tell: what others do about it has to be seen.
+            policy.watch = Watch::Always;
+        }
         let now = self.clock.now();
-        Grant::new(record, now, self.drift.offset_ms(), self.policy, self.place.clone())
+        Grant::new(record, now, self.drift.offset_ms(), policy, self.place.clone())
     }
 
     /// By the server's clock, as far as it is known, and our monotonic one.

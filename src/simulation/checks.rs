@@ -112,6 +112,9 @@ impl Inner {
             // A handle gives the same error for a while: what it met counts until it succeeds.
             self.slots[slot].met_holder = false;
         }
+        if outcome.as_ref().is_ok_and(|token| self.server.revoked.contains(token)) {
+            self.slots[slot].rejected_uses += 1;
+        }
         match outcome {
             Ok(token) => match self.server.expiries.get(token) {
                 None => self.violation(format!("[{slot}] was given a token that nobody made")),

@@ -121,6 +121,9 @@ struct Plan {
     /// Clocks that are wrong from the beginning.
     wrong_clocks: bool,
     logins: bool,
+    /// When nobody reaches the server: from, until.
+    server_away_ms: (i64, i64),
+    revokes_old_tokens: bool,
     /// Whether the server's answers tell when they were made.
     has_dates: bool,
     mutation: Option<store::Mutation>,
@@ -168,6 +171,8 @@ struct Slot {
     waits_for: Option<usize>,
     answer: Option<Reply>,
     last_outcome: Option<crate::error::Result<()>>,
+    /// How often it was given a token that a later refresh had revoked.
+    rejected_uses: u64,
 }
 
 #[derive(Debug, Default)]

@@ -22,12 +22,12 @@ const SEEDS: u64 = 200;
 
 /// A session of a simulated process, started with the tokens that all were started with.
 pub(super) fn session(world: &Arc<World>, slot: usize, given: &Pair) -> Session {
-    let (host, renew_before_s) = {
+    let (host, renew_before_s, revokes) = {
         let inner = world.lock();
-        (inner.slots[slot].host, inner.plan.renew_before_s)
+        (inner.slots[slot].host, inner.plan.renew_before_s, inner.plan.revokes_old_tokens)
     };
     let config = format!(
-        r#"{{"env":"simulated","environments":{{"simulated":{{"host":"https://host"}}}},"renew_before_s":{renew_before_s}}}"#
+        r#"{{"env":"simulated","environments":{{"simulated":{{"host":"https://host"}}}},"renew_before_s":{renew_before_s},"revokes_old_tokens":{revokes}}}"#
     );
     let config = Config::load(Some(&config), &Surroundings::default()).unwrap();
     let host_clock = HostClock { world: world.clone(), slot, host };
@@ -98,6 +98,8 @@ pub(super) fn calm(seed: u64) -> Plan {
         faults: Faults::default(),
         wrong_clocks: false,
         logins: false,
+        server_away_ms: (0, 0),
+        revokes_old_tokens: false,
         has_dates: seed.is_multiple_of(2),
         mutation: None,
         store_ms: (1, 40),

@@ -1,7 +1,7 @@
 //! A server that rotates refresh tokens and ends a session when it sees a spent one again.
 #![forbid(unsafe_code)]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -98,6 +98,10 @@ pub(super) struct Server {
     pub(super) refresh_tokens: HashMap<String, RefreshToken>,
     /// Access token to the time of its end, in true milliseconds since the epoch.
     pub(super) expiries: HashMap<String, i64>,
+    /// The access token that each session was given last.
+    newest: HashMap<u64, String>,
+    /// Access tokens that a later refresh has revoked, where a server does so.
+    pub(super) revoked: HashSet<String>,
     pub(super) requests: Vec<Request>,
     pub(super) granted: u64,
     pub(super) graces: u64,
@@ -116,6 +120,8 @@ impl Server {
             families: HashMap::new(),
             refresh_tokens: HashMap::new(),
             expiries: HashMap::new(),
+            newest: HashMap::new(),
+            revoked: HashSet::new(),
             requests: Vec::new(),
             granted: 0,
             graces: 0,
@@ -140,6 +146,7 @@ impl Server {
         let payload = URL_SAFE_NO_PAD.encode(format!(r#"{{"iat":{iat},"exp":{exp},"jti":"{serial}"}}"#));
         let pair = Pair { token: format!("e30.{payload}.c2ln"), refresh_token: format!("r{serial}") };
         self.expiries.insert(pair.token.clone(), exp * 1000);
+        self.revoked.extend(self.newest.insert(family, pair.token.clone()));
         let kept = RefreshToken { family, parent, spent: None, requests: Vec::new() };
         self.refresh_tokens.insert(pair.refresh_token.clone(), kept);
         pair

@@ -52,8 +52,8 @@ impl Exchange for Wire {
         world.pause(slot, connect, Some("connect"));
         let looked_ms = {
             let mut inner = world.lock();
-            let unreachable = inner.plan.faults.unreachable;
-            if inner.strikes(unreachable) {
+            let (unreachable, away) = (inner.plan.faults.unreachable, inner.plan.server_away_ms);
+            if (away.0..away.1).contains(&inner.now_ms) || inner.strikes(unreachable) {
                 inner.tell(|_| format!("[{slot}] can't connect"));
                 return Err(unsent(Error::new(Status::Connect, "no connection")));
             }

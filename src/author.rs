@@ -4,10 +4,13 @@
 use std::fmt;
 use std::fs;
 use std::io::ErrorKind;
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
+
+use crate::files;
 
 /// A process on a host, for people to find, and for others on the same machine to see whether it lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +78,7 @@ impl Place {
 
 /// Which start of this machine it is.
 pub(crate) fn boot_id() -> Option<String> {
-    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let text = files::read_to_string(Path::new("/proc/sys/kernel/random/boot_id")).ok()?;
     Some(text.trim().to_owned()).filter(|id| is_plain(id))
 }
 
@@ -93,7 +96,7 @@ pub(crate) fn namespace(kind: &str) -> Option<String> {
 
 /// When a process started, in ticks since the boot.
 fn started(pid: &str) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = files::read_to_string(&Path::new("/proc").join(pid).join("stat")).ok()?;
     // The name before may hold anything. It is the second field, and this the twenty-second.
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }

@@ -10,6 +10,7 @@ pub mod error;
 mod export;
 mod failpoint;
 mod ffi;
+mod files;
 pub mod fork;
 mod gate;
 mod grant;

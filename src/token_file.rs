@@ -1,13 +1,14 @@
 //! The token in a file, as other people's tools read it.
 #![forbid(unsafe_code)]
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::error::{Error, Result, Status};
+use crate::files::{self, check_size, open_with};
 use crate::random;
 use crate::secret::SecretBytes;
 use crate::session::{Current, Session};
@@ -114,7 +115,7 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<()> {
     let draft = Draft(directory.join(format!(".gcauth.{:016x}.tmp", random::number())));
     draft.fill(content).and_then(|()| fs::rename(&draft.0, path)).map_err(|error| failed(path, &error))?;
     // The file is there for all who look. Whether its name outlives a power cut is for the next start to see.
-    let _ = File::open(directory).and_then(|directory| directory.sync_all());
+    let _ = files::open(directory).and_then(|directory| directory.sync_all());
     Ok(())
 }
 
@@ -123,7 +124,8 @@ struct Draft(PathBuf);
 
 impl Draft {
     fn fill(&self, content: &[u8]) -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&self.0)?;
+        check_size(content.len())?;
+        let mut file = open_with(OpenOptions::new().write(true).create_new(true).mode(MODE), &self.0)?;
         // The umask may have taken even the user's own rights.
         file.set_permissions(Permissions::from_mode(MODE))?;
         file.write_all(content)?;
@@ -142,6 +144,7 @@ fn failed(path: &Path, error: &io::Error) -> Error {
         ErrorKind::NotFound | ErrorKind::NotADirectory => "make its directory first",
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => "name a file in a directory of your own",
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room there",
+        ErrorKind::FileTooLarge => "let this process write larger files (ulimit -f)",
         _ => "name another file",
     };
     Error::new(Status::Store, format!("can't write the token file {}: {error}; {advice}", path.display()))

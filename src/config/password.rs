@@ -1,7 +1,6 @@
 //! The store's password from where people keep passwords, since configs are often readable by everybody.
 #![forbid(unsafe_code)]
 
-use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -11,6 +10,7 @@ use zeroize::Zeroizing;
 use super::section::Section;
 use super::{Surroundings, clean_path};
 use crate::error::Result;
+use crate::files;
 use crate::secret::Secret;
 use crate::store::RedisUrl;
 
@@ -46,7 +46,7 @@ pub(super) fn with_password(mut url: RedisUrl, top: &Section, surroundings: &Sur
 fn read(path: &Path) -> std::result::Result<Secret, String> {
     let shown = clean_path(path);
     let failed = |error: std::io::Error| format!("names {shown}, which can't be read: {error}");
-    let file = File::open(path).map_err(failed)?;
+    let file = files::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     if metadata.is_dir() {
         return Err(format!("names {shown}, which is a directory; name the file in it"));

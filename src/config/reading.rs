@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::clean_path;
 use crate::error::{Error, Result, Status};
+use crate::files;
 use crate::redact::clean;
 use crate::token::json::{Fault, Object};
 
@@ -28,7 +29,7 @@ pub(super) fn read_file(path: &Path, named_by: &str) -> Result<String> {
         _ => fail(&format!("can't be read: {error}")),
     };
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let file = files::open(path).map_err(unreadable)?;
     file.take(MAX_LEN as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() > MAX_LEN {
         return Err(fail(TOO_LARGE));

@@ -11,6 +11,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::resolver::{Unresolved, addresses};
+use crate::files::beyond_standard;
 
 /// How long an address has before the next one is tried beside it (RFC 8305).
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -89,7 +90,7 @@ fn race(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, Unconn
 
 /// Whether the connection is there already.
 fn begin(address: &SocketAddr) -> io::Result<(Socket, bool)> {
-    let socket = Socket::new(Domain::for_address(*address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = beyond_standard(Socket::new(Domain::for_address(*address), Type::STREAM, Some(Protocol::TCP))?)?;
     socket.set_nonblocking(true)?;
     match socket.connect(&SockAddr::from(*address)) {
         Ok(()) => Ok((socket, true)),

@@ -1,7 +1,6 @@
 //! Certificates and private keys in PEM files, as they are found in the world.
 #![forbid(unsafe_code)]
 
-use std::fs::File;
 use std::io::{self, Read};
 
 use base64::Engine;
@@ -12,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::settings::NamedFile;
 use crate::error::{Error, Status};
+use crate::files;
 
 /// The largest bundles have a few hundred kilobytes.
 const MAX_FILE: u64 = 16 << 20;
@@ -34,7 +34,7 @@ impl Pem {
     /// Reads a file.
     pub(super) fn read(path: &std::path::Path) -> io::Result<Self> {
         let mut bytes = Zeroizing::new(Vec::new());
-        let mut file = File::open(path)?;
+        let mut file = files::open(path)?;
         if file.metadata()?.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
         }

@@ -14,6 +14,7 @@ use nix::fcntl::OFlag;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result, Status};
+use crate::files::{self, beyond_standard, check_size};
 use crate::random;
 use crate::secret::SecretBytes;
 
@@ -166,7 +167,7 @@ impl Directory {
     fn open(&self, path: &Path, options: &OpenOptions) -> Result<Option<(File, Metadata)>> {
         // Without O_NONBLOCK a FIFO would hold us until somebody writes.
         let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
-        let opened = options.clone().mode(MODE).custom_flags(flags.bits()).open(path);
+        let opened = options.clone().mode(MODE).custom_flags(flags.bits()).open(path).and_then(beyond_standard);
         // Only the look at it may tell the client of a network file system that what it remembered is gone.
         let looked = opened.and_then(|file| {
             stale(Moment::Open)?;
@@ -241,6 +242,7 @@ impl Directory {
     pub(super) fn reserve(&self, path: PathBuf, size: usize) -> Result<Temporary> {
         let (temporary, mut file) = self.make(path)?;
         let mut fill = || {
+            check_size(size.next_multiple_of(CHUNK))?;
             for _ in 0..size.div_ceil(CHUNK) {
                 file.write_all(&[0u8; CHUNK])?;
             }
@@ -321,7 +323,7 @@ impl Directory {
 
     /// Makes the names durable.
     pub(super) fn sync(&self) -> Result<()> {
-        match File::open(&self.path).and_then(|directory| directory.sync_all()) {
+        match files::open(&self.path).and_then(|directory| directory.sync_all()) {
             // Some network file systems have nothing to sync there.
             Err(error) if error.kind() != ErrorKind::InvalidInput => Err(failed("sync", &self.path, &error)),
             _ => Ok(()),
@@ -349,7 +351,8 @@ impl Temporary {
     /// Writes `text`, and nothing else, into `file`, which is this one; it is on the disk afterwards.
     pub(super) fn fill(&self, mut file: &File, text: &[u8]) -> Result<()> {
         let length = u64::try_from(text.len()).unwrap_or(u64::MAX);
-        file.write_all(text)
+        check_size(text.len())
+            .and_then(|()| file.write_all(text))
             .and_then(|()| file.set_len(length))
             .and_then(|()| file.sync_all())
             .map_err(|error| failed("write", &self.0, &error))
@@ -427,6 +430,7 @@ pub(super) fn failed(action: &str, path: &Path, error: &io::Error) -> Error {
         ErrorKind::PermissionDenied => "keep the session store in a directory of your own (mode 700)",
         ErrorKind::ReadOnlyFilesystem => "keep the session store where it can be written",
         ErrorKind::Unsupported => "this file system can't keep a session store; keep it on another",
+        ErrorKind::FileTooLarge => "let this process write larger files (ulimit -f)",
         _ if error.raw_os_error() == Some(Errno::EPERM as i32) => {
             "this file system, or its rights, can't keep a session store; keep it on another"
         }

@@ -10,6 +10,9 @@ use std::{
     path::{Component, PathBuf},
 };
 
+#[cfg(target_os = "linux")]
+use crate::files;
+
 /// Local file systems. Elsewhere `flock` may hold on one host only, or not at all, and no host can find that out alone.
 #[cfg(target_os = "linux")]
 const LOCAL: [u32; 7] = [
@@ -49,7 +52,7 @@ const MOST_LINKS: usize = 40;
 #[cfg(target_os = "linux")]
 pub(super) fn is_local(directory: &Path) -> bool {
     // Without a list of mounts nothing is known ahead.
-    std::fs::read("/proc/self/mountinfo")
+    files::read(Path::new("/proc/self/mountinfo"))
         .map_or_else(|_| keeps_flock(directory), |list| leads_nowhere(directory, &list))
 }
 

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use gcauth::{Session, Status};
+use gcauth_sandbox::{Effect, Fault, Moment, Target};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use peers::Directory;
 use serde_json::json;
 use support::*;
@@ -227,4 +229,72 @@ fn me(world: &World, bearer: &str) -> u16 {
     let mut answer = String::new();
     std::io::Read::read_to_string(&mut socket, &mut answer).unwrap();
     answer.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+/// Names what the other process does.
+const WORK: &str = "GCAUTH_TEST_WORK";
+
+/// Not a test: a process whose host has done something to it.
+#[test]
+fn worker() {
+    let Ok(work) = std::env::var(WORK) else { return };
+    let (what, config) = work.split_once(' ').unwrap();
+    let config = gcauth::Config::load(Some(config), &gcauth::Surroundings::default()).unwrap();
+    let session = Session::new(config, None, None, None).unwrap();
+    if what == "limited" {
+        let (_, hard) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
+        setrlimit(Resource::RLIMIT_FSIZE, 1000, hard).unwrap();
+        let error = login(&session).unwrap_err();
+        assert_eq!(error.status(), Status::Store, "{error}");
+        return;
+    }
+    for fd in 0..3 {
+        nix::unistd::close(fd).unwrap();
+    }
+    // There is no way left to say what went wrong.
+    std::process::exit(if login(&session).is_ok() { 0 } else { 3 });
+}
+
+/// A process of this program that does `what` with a session in `directory`.
+fn other_process(world: &World, directory: &Directory, lock: &str, what: &str) -> Command {
+    let config = json!({
+        "env": "sandbox",
+        "environments": {"sandbox": {"host": world.sandbox.http_url()}},
+        "store": format!("file:{}", directory.file("session").display()),
+        "store_lock": lock,
+    });
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["worker", "--exact", "--nocapture"]).env(WORK, format!("{what} {config}"));
+    command
+}
+
+#[test]
+fn the_numbers_of_closed_standard_streams_are_not_used() {
+    for lock in LOCKS {
+        let (world, directory) = (World::new(), Directory::new());
+        world.order(Fault::new(Target::Login, Effect::Hold { at: Moment::BeforeProcessing }));
+        let mut process = other_process(&world, &directory, lock, "closed").spawn().unwrap();
+        world.wait_held();
+        // The connection is open, and the lock's file.
+        let open: Vec<String> = fs::read_dir(format!("/proc/{}/fd", process.id()))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        world.sandbox.release();
+        assert!(process.wait().unwrap().success(), "{lock}");
+        assert!(
+            !open.is_empty() && !["0", "1", "2"].iter().any(|fd| open.iter().any(|it| it == fd)),
+            "{lock}: {open:?}"
+        );
+    }
+}
+
+#[test]
+fn a_limit_on_files_is_an_error_and_not_the_end_of_the_host() {
+    for lock in LOCKS {
+        let (world, directory) = (World::new(), Directory::new());
+        let status = other_process(&world, &directory, lock, "limited").status().unwrap();
+        assert!(status.success(), "{lock}: {status}");
+        assert_eq!(world.counters().requests.login, 0, "{lock}");
+    }
 }

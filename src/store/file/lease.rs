@@ -5,7 +5,6 @@
 //! there: files are removed in the order of their numbers.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeSet;
 use std::fs::Metadata;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,6 +16,7 @@ use arc_swap::ArcSwapOption;
 use super::directory::{Directory, Link, Temporary, store_error};
 use super::helper;
 use super::names::{self, Listing, Numbered};
+use super::tidy::{is_settled, tidy};
 use super::{ATTEMPTS, Base, Held, is_same_file, still_there};
 use crate::author::Author;
 use crate::error::Result;
@@ -27,8 +27,6 @@ use crate::secret::SecretBytes;
 use crate::store::{Commit, Expected, Lock};
 use crate::wiped_json::{Member, WipedJson, write_object};
 
-/// What has not changed for so long, nobody is at work with, who is not stopped.
-const SETTLED: Duration = Duration::from_secs(10);
 /// The pauses of one who waits for a lease.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
@@ -42,6 +40,8 @@ pub(super) struct Leased {
     base: Arc<Base>,
     /// Where to look first.
     pub(super) hint: ArcSwapOption<Present>,
+    /// The lease that was met last, and when it was met first.
+    met: ArcSwapOption<Met>,
     /// The number of the last tombstone that was looked behind.
     looked_behind: AtomicU64,
 }
@@ -58,7 +58,12 @@ pub(super) struct Present {
 
 impl Leased {
     pub(super) fn new(base: Arc<Base>) -> Self {
-        Leased { base, hint: ArcSwapOption::empty(), looked_behind: AtomicU64::new(u64::MAX) }
+        Leased {
+            base,
+            hint: ArcSwapOption::empty(),
+            met: ArcSwapOption::empty(),
+            looked_behind: AtomicU64::new(u64::MAX),
+        }
     }
 
     pub(super) fn load(&self) -> Result<Option<Arc<Record>>> {
@@ -344,14 +349,17 @@ impl Leased {
         if self.is_there(&names::released(number))? {
             return Ok(Standing::Free);
         }
-        let end = end_of(&found, read_term(text.expose()))?;
+        let term = read_term(text.expose());
+        let end = end_of(&found, term)?;
         let now = self.directory().time()?;
-        if now > end {
+        // The clock of whoever keeps the files may have been set back: nothing lasts longer than its term.
+        let rest = term.saturating_sub(self.first_met(number, found).elapsed());
+        if now > end || rest.is_zero() {
             return Ok(Standing::Free);
         }
         // Until then only its release or a new record end it; no need to ask for the time, but now and then for news.
         let mut asked = Instant::now();
-        let until = asked.checked_add(end.duration_since(now).unwrap_or_default());
+        let until = asked.checked_add(end.duration_since(now).unwrap_or_default().min(rest));
         while until.is_some_and(|until| Instant::now() <= until) {
             if !wait.pause() {
                 return Ok(Standing::Held);
@@ -370,8 +378,22 @@ impl Leased {
         Ok(Standing::Unknown)
     }
 
+    /// When this lease was met first, by a clock that nobody sets.
+    fn first_met(&self, number: Numbered, found: Metadata) -> Instant {
+        if let Some(met) = self.met.load().as_deref()
+            && met.number == number
+            && is_same_file(&met.found, &found)
+        {
+            return met.at;
+        }
+        let at = Instant::now();
+        self.met.store(Some(Arc::new(Met { number, found, at })));
+        at
+    }
+
     /// Takes the lease of this number, if nobody else does.
     pub(super) fn take(&self, number: Numbered, version: Option<Version>, term: Duration) -> Result<Option<Lease>> {
+        let taken = Instant::now();
         let path = self.directory().file(&names::lease(number));
         let written = self.directory().write(self.directory().unique(), write_term(term)?.expose())?;
         check_is_wanted()?;
@@ -386,6 +408,7 @@ impl Leased {
         let lease = Lease {
             number,
             end: end_of(&found, term)?,
+            ends: taken.checked_add(term),
             found,
             version,
             held: self.base.hold(self.directory().file(&names::reserved(number)))?,
@@ -412,6 +435,13 @@ impl Leased {
 /// That somebody waits for what is done here: a lease or an intent that nobody knows of would only keep others waiting.
 fn check_is_wanted() -> Result<()> {
     if helper::is_abandoned() { Err(store_error("nobody waits for this any more")) } else { Ok(()) }
+}
+
+/// A lease that somebody holds, or held.
+struct Met {
+    number: Numbered,
+    found: Metadata,
+    at: Instant,
 }
 
 /// How it is with a lease.
@@ -447,6 +477,8 @@ pub(super) struct Lease {
     number: Numbered,
     found: Metadata,
     end: SystemTime,
+    /// The same by a clock that nobody sets.
+    ends: Option<Instant>,
     /// The record that it was taken for; a later one has leases of its own.
     version: Option<Version>,
     held: Arc<Held>,
@@ -494,7 +526,8 @@ impl Lease {
         }
         // First of all, since it has the client of a network file system ask the server about the others.
         let now = self.leased.directory().time()?;
-        let is_in_time = now.checked_add(rest).is_some_and(|then| then <= self.end);
+        let is_in_time = now.checked_add(rest).is_some_and(|then| then <= self.end)
+            && self.ends.is_none_or(|ends| Instant::now() + rest <= ends);
         let (generation, attempt) = self.number;
         let present = self.leased.present(None)?.map(|present| present.record.version);
         Ok(is_in_time
@@ -515,68 +548,8 @@ impl Drop for Lease {
     }
 }
 
-/// Removes what is two generations behind, and what those left who died.
-fn tidy(directory: &Directory, listing: &Listing) -> Result<()> {
-    let generation = listing.records.last().copied().unwrap_or(0);
-    let attempt = Listing::highest(&listing.leases, generation);
-    let is_behind = |(number, _): Numbered| number.saturating_add(2) <= generation;
-    let files = |numbers: &BTreeSet<Numbered>, name: fn(Numbered) -> String, is_old: &dyn Fn(Numbered) -> bool| {
-        numbers.iter().copied().filter(|number| is_old(*number)).map(name).collect::<Vec<_>>()
-    };
-    // Whoever sleeps and comes late for an attempt finds a higher one.
-    let is_spent =
-        |number: Numbered| is_behind(number) || number.0 == generation && number.1.saturating_add(2) <= attempt;
-    let is_left = |number: Numbered| number < (generation, attempt);
-    let at_once = [
-        files(&listing.leases, names::lease, &is_spent),
-        files(&listing.released, names::released, &is_spent),
-        files(&listing.reserved, names::reserved, &is_left),
-        files(&listing.notes, names::note, &is_behind),
-    ];
-    for suffix in at_once.iter().flatten() {
-        directory.remove(&directory.file(suffix))?;
-    }
-    // A number may be given again once its file is gone: only when nobody is about to ask for it, for long after there
-    // was another.
-    let records: Vec<u64> = listing.records.iter().copied().collect();
-    let notes: Vec<u64> =
-        listing.notes.range((generation, 2)..=(generation, u64::MAX)).map(|(_, number)| *number).collect();
-    let with_next = |numbers: &[u64], name: &dyn Fn(u64) -> String| {
-        let top = numbers.last().copied().unwrap_or(0);
-        let pairs = numbers.iter().zip(numbers.iter().skip(1));
-        let old = pairs.filter(|(number, _)| number.saturating_add(2) <= top);
-        old.map(|(number, next)| (name(*number), name(*next))).collect::<Vec<_>>()
-    };
-    let in_order =
-        [with_next(&records, &names::record), with_next(&notes, &|number| names::note((generation, number)))];
-    if in_order.iter().all(Vec::is_empty) && listing.temporaries.is_empty() {
-        return Ok(());
-    }
-    let now = directory.time()?;
-    for numbers in &in_order {
-        for (suffix, next) in numbers {
-            if !is_settled(directory, next, now)? {
-                break;
-            }
-            directory.remove(&directory.file(suffix))?;
-        }
-    }
-    for suffix in &listing.temporaries {
-        if is_settled(directory, suffix, now)? {
-            directory.remove(&directory.file(suffix))?;
-        }
-    }
-    Ok(())
-}
-
-/// Whether a file has stood for a while by now.
-fn is_settled(directory: &Directory, suffix: &str, now: SystemTime) -> Result<bool> {
-    let found = directory.look_at(&directory.file(suffix))?;
-    Ok(found.is_some_and(|found| end_of(&found, SETTLED).is_ok_and(|end| end < now)))
-}
-
 /// The moment that lies `term` after a file was written.
-fn end_of(found: &Metadata, term: Duration) -> Result<SystemTime> {
+pub(super) fn end_of(found: &Metadata, term: Duration) -> Result<SystemTime> {
     let end = found.modified().ok().and_then(|written| written.checked_add(term));
     end.ok_or_else(|| store_error("the file system of the session store keeps no times; keep the store on another"))
 }

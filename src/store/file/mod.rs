@@ -27,6 +27,7 @@ mod names;
 mod single;
 #[cfg(test)]
 mod tests;
+mod tidy;
 
 use std::cell::Cell;
 use std::fmt;
@@ -60,6 +61,8 @@ const HABITS: Habits = Habits {
     lock_slice: Duration::from_millis(500),
     early_patience: Duration::from_millis(250),
 };
+/// For somebody else's write to end, when the method is repaired.
+const REPAIR_WAIT: Duration = Duration::from_secs(3);
 /// What is reserved for a record at least.
 const LEAST_RESERVED: usize = 64 << 10;
 
@@ -165,6 +168,9 @@ impl Files {
             return Ok(None);
         };
         let Some(method) = Method::ALL.into_iter().find(|method| method.text().as_bytes() == text.expose()) else {
+            if !is_one_word(text.expose()) {
+                return self.repair_method().map(Some);
+            }
             return Err(store_error(format!(
                 "{} names no lock that this version knows; update libgcauth, or remove the session store ({} and all \
                  that begins so) and log in again",
@@ -181,6 +187,45 @@ impl Files {
         }
         self.method.store(method as u8, Ordering::Relaxed);
         Ok(Some(method))
+    }
+
+    /// Puts the method that the records tell in the place of what is none: a host that had closed its standard error may
+    /// have written there. Without records it is as if there were no store yet.
+    fn repair_method(&self) -> Result<Method> {
+        let directory = &self.base.directory;
+        let is_leased = !Listing::of(&directory.suffixes()?).records.is_empty();
+        let method = match directory.look_at(&directory.file(""))? {
+            _ if is_leased => Method::Lease,
+            Some(_) => Method::Flock,
+            None => self.planned(),
+        };
+        self.check_method(method)?;
+        let _alone = match method {
+            Method::Flock => Some(self.single.writing(Instant::now() + REPAIR_WAIT)?),
+            // Who repairs it at the same time writes the same.
+            Method::Lease => None,
+        };
+        let path = directory.file(METHOD);
+        let is_repaired = directory.read(&path)?.is_some_and(|(text, _)| text.expose() == method.text().as_bytes());
+        if !is_repaired {
+            let draft = match method {
+                Method::Flock => directory.file(single::TEMPORARY),
+                Method::Lease => directory.unique(),
+            };
+            let repaired = directory.write(draft, method.text().as_bytes())?;
+            directory.replace(repaired, &path)?;
+        }
+        self.method.store(method as u8, Ordering::Relaxed);
+        Ok(method)
+    }
+
+    /// How a store would be locked that is made here.
+    fn planned(&self) -> Method {
+        match self.choice {
+            LockChoice::Lease => Method::Lease,
+            LockChoice::Auto if !file_system::keeps_flock(self.base.directory.nearest()) => Method::Lease,
+            LockChoice::Auto | LockChoice::Flock => Method::Flock,
+        }
     }
 
     /// Whether this process can go along with how the store was made.
@@ -213,11 +258,7 @@ impl Files {
     fn make(&self) -> Result<Method> {
         let directory = &self.base.directory;
         directory.make_if_needed()?;
-        let method = match self.choice {
-            LockChoice::Lease => Method::Lease,
-            LockChoice::Auto if !file_system::keeps_flock(directory.path()) => Method::Lease,
-            LockChoice::Auto | LockChoice::Flock => Method::Flock,
-        };
+        let method = self.planned();
         self.check_method(method)?;
         self.check_remains(method)?;
         // All who make it write the same into the same file.
@@ -293,12 +334,7 @@ impl Store for Files {
     }
 
     fn lock_kind(&self) -> &'static str {
-        let planned = || match self.choice {
-            LockChoice::Auto if file_system::keeps_flock(self.base.directory.nearest()) => Method::Flock,
-            LockChoice::Flock => Method::Flock,
-            LockChoice::Auto | LockChoice::Lease => Method::Lease,
-        };
-        self.method_if_made().ok().flatten().unwrap_or_else(planned).name()
+        self.method_if_made().ok().flatten().unwrap_or_else(|| self.planned()).name()
     }
 
     fn is_shared(&self) -> bool {
@@ -456,6 +492,12 @@ fn this_thread() -> u64 {
 /// The error of a logout that stands, but could not clean up behind itself.
 fn still_there(error: Error) -> Error {
     error.in_context("the session is ended, but its tokens are still on the disk; log out again")
+}
+
+/// Whether a later version may have written this as the name of a method.
+fn is_one_word(text: &[u8]) -> bool {
+    let word = text.strip_suffix(b"\n").unwrap_or_default();
+    (1..=32).contains(&word.len()) && word.iter().all(|byte| byte.is_ascii_lowercase() || *byte == b'-')
 }
 
 /// Whether two looks saw the same file.

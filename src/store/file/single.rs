@@ -20,7 +20,7 @@ const WRITE_PAUSE: Duration = Duration::from_millis(5);
 /// Only a writer that was stopped takes as long, or a disk that is very busy.
 const WRITE_WAIT: Duration = Duration::from_secs(3);
 /// The next record, under the write lock.
-const TEMPORARY: &str = ".tmp";
+pub(super) const TEMPORARY: &str = ".tmp";
 /// The next record, reserved under the renewal lock.
 const RESERVED: &str = ".next";
 
@@ -93,7 +93,7 @@ impl Single {
     }
 
     /// The lock of those who change the record.
-    fn writing(&self, until: Instant) -> Result<Flock> {
+    pub(super) fn writing(&self, until: Instant) -> Result<Flock> {
         let began = Instant::now();
         let wait_until = began.checked_add(WRITE_WAIT).map_or(until, |longest| longest.min(until));
         Flock::take(&self.base.directory, WRITE, Some(wait_until), WRITE_PAUSE)?.ok_or_else(|| {

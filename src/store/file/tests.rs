@@ -862,6 +862,58 @@ fn all_who_share_a_store_lock_it_alike() {
 }
 
 #[test]
+fn a_method_that_is_no_word_is_repaired() {
+    for choice in BOTH {
+        let place = Place::new();
+        let good = format!("{}\n", choice_name(choice));
+        place.store(choice).commit(Expected::Nothing, record(1, 0), later()).unwrap();
+        // As a host writes it that has closed its standard error.
+        for garbage in [format!("{good}error: no such file\n"), "Error: x\n".into(), String::new(), "\0\0\0".into()] {
+            fs::write(place.file(".method"), &garbage).unwrap();
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| assert!(place.store(LockChoice::Auto).load(later()).unwrap().is_some()));
+                }
+            });
+            assert_eq!(fs::read_to_string(place.file(".method")).unwrap(), good, "{garbage:?}");
+            assert!(place.store(choice).lock(LONG, None, later()).unwrap().is_some());
+        }
+        assert!(place.suffixes().iter().all(|suffix| !suffix.contains(".tmp")), "{:?}", place.suffixes());
+    }
+}
+
+#[test]
+fn a_lease_of_a_clock_that_was_set_back_ends_with_its_term() {
+    let place = Place::new();
+    let (store, other) = (place.store(LockChoice::Lease), place.store(LockChoice::Lease));
+    let held = store.lock(SHORT, None, later()).unwrap().unwrap();
+    // Its holder is dead, and the clock was an hour ahead.
+    let file = fs::File::options().write(true).open(place.file(".lease.0.1")).unwrap();
+    file.set_modified(SystemTime::now() + Duration::from_secs(3600)).unwrap();
+    assert!(other.lock(SHORT, None, later()).unwrap().is_none());
+    let next = other.lock(LONG, Some(later()), later()).unwrap();
+    assert!(next.is_some(), "it holds for as long as the clock was set back");
+    // One that lives does not believe that it still has it, either.
+    assert!(!held.is_held(Duration::ZERO, later()).unwrap());
+}
+
+#[test]
+fn a_writer_that_was_stopped_is_waited_for_as_long_as_the_call_lasts() {
+    let place = Place::new();
+    let store = place.store(LockChoice::Flock);
+    store.commit(Expected::Nothing, record(1, 0), later()).unwrap();
+    let _writing = Flock::take(&store.base.directory, ".write", None, SHORT).unwrap().unwrap();
+    let now = Instant::now();
+    for message in [
+        refusal(store.note(record(1, 0).version, &Notes::default(), &intent("a"), now)),
+        refusal(store.commit(Expected::Anything, record(1, 0), now)),
+    ] {
+        let waited = message.split(" for ").nth(1).and_then(|rest| rest.split(' ').next()?.parse::<u64>().ok());
+        assert!(waited.is_some_and(|ms| ms < 2000), "{message}");
+    }
+}
+
+#[test]
 fn what_is_known_of_the_file_system_decides() {
     let place = Place::new();
     let keeps = file_system::keeps_flock(&place.0);

@@ -9,6 +9,8 @@ use crate::error::{Error, Result, Status};
 
 /// A greater numeric date is one in milliseconds.
 const MOST_SECONDS: i64 = 100_000_000_000;
+/// From 2004 to 2286.
+const PLAUSIBLE_MS: std::ops::Range<f64> = 1.1e12..1e13;
 
 /// The payload of a token: a JSON object.
 #[derive(Clone, PartialEq, Eq)]
@@ -164,15 +166,21 @@ fn check_types(claims: &Object<'_>) -> Result<()> {
     Ok(())
 }
 
-/// As [`milliseconds`], for what issuers write in its place: text with a number in it, or milliseconds.
+/// As [`milliseconds`], for what issuers write in its place: text with a number in it, or a finer unit.
 fn milliseconds_in_any_form(value: &str) -> Option<i64> {
     let text = if json::is_number(value) { value.into() } else { json::string(value)? };
     let text = text.trim();
     let is_number =
         text.trim_start_matches('-').starts_with(|c: char| c.is_ascii_digit()) && text.parse::<f64>().is_ok();
     let ms = is_number.then(|| milliseconds(text)).flatten()?;
-    // In seconds that would be in the year 5138.
-    Some(if ms > MOST_SECONDS * 1000 { ms / 1000 } else { ms })
+    if ms <= MOST_SECONDS * 1000 {
+        return Some(ms);
+    }
+    // In seconds that would be in the year 5138. Still finer units are taken only where they give a likely date: round
+    // numbers beyond mean never.
+    let number = text.parse::<f64>().ok()?;
+    let per_ms = [1e6, 1e3].into_iter().find(|per_ms| PLAUSIBLE_MS.contains(&(number / per_ms))).unwrap_or(1.0);
+    Some((number / per_ms).floor() as i64)
 }
 
 /// A numeric date (seconds) in milliseconds, rounded down.

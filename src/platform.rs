@@ -16,7 +16,7 @@ use crate::record::{Refusal, Tokens};
 use crate::redact;
 use crate::secret::SecretBytes;
 use crate::server_words::{server_words, words_in_success};
-use crate::text::is_visible_ascii;
+use crate::text::{is_quoted, is_visible_ascii, without_mark};
 use crate::token;
 use crate::transport::{Answer, BeforeSend, Endpoint, Exchange, Failure, Transport};
 use crate::verdict::is_about_token;
@@ -299,21 +299,20 @@ impl Platform {
         scope: Option<&str>,
         secrets: &[&str],
     ) -> Result<Tokens> {
-        let wrong = |why: &str| {
-            place
-                .locate(Error::new(
-                    Status::Protocol,
-                    format!("HTTP {}, but {why}; check \"response\" in the config", answer.status),
-                ))
-                .with_http_status(answer.status)
+        let fault = |why: &str, what: &str| {
+            let text = format!("HTTP {}, but {why}; check {what} in the config", answer.status);
+            place.locate(Error::new(Status::Protocol, text)).with_http_status(answer.status)
         };
-        let json = WipedJson::parse_answer(answer.body.expose()).ok_or_else(|| wrong("the body is not JSON"))?;
+        let wrong = |why: &str| fault(why, "\"response\"");
+        let body = answer.body.expose();
+        let json = WipedJson::parse_answer(body).ok_or_else(|| fault(not_json(body), "host and paths"))?;
         if !json.is_object() {
             return Err(wrong("the body is not a JSON object"));
         }
         let field = |path: &str| match json.lookup(path) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) if text.is_empty() => Ok(None),
+            Some(Value::String(text)) if is_quoted(text) => Err(wrong(&format!("its \"{path}\" stands in quotes"))),
             Some(Value::String(text)) if is_visible_ascii(text) => Ok(Some(text.as_str())),
             Some(Value::String(_)) => Err(wrong(&format!("its \"{path}\" holds something else than visible ASCII"))),
             Some(_) => Err(wrong(&format!("its \"{path}\" is not a string"))),
@@ -343,6 +342,15 @@ impl Platform {
         };
         let said = words_in_success(json, secrets).map(|words| format!(" and says \"{words}\"")).unwrap_or_default();
         format!("it has no \"{}\"{only}{said}", self.response.token)
+    }
+}
+
+/// What a success answer is that is not JSON. Nothing of it is shown: it may hold tokens.
+fn not_json(body: &[u8]) -> &'static str {
+    match without_mark(body).trim_ascii_start().first() {
+        None => "the body is empty",
+        Some(b'<') => "the body is not JSON but HTML, a web page",
+        Some(_) => "the body is not JSON",
     }
 }
 

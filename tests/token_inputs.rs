@@ -13,7 +13,7 @@ use serde_json::json;
 use support::*;
 
 /// What no token may hold, as people paste it.
-const ODD: [&str; 16] = [
+const ODD: [&str; 20] = [
     "abc def",
     "abc\ndef",
     "abc\u{7}def",
@@ -26,6 +26,10 @@ const ODD: [&str; 16] = [
     "abc\u{2019}def",
     "abc\u{ad}def",
     "abc\u{a0}def",
+    "abcdef\u{a0}",
+    "\u{3000}abcdef",
+    "abcdef\u{85}",
+    "abcdef\u{2028}",
     "abc\u{2013}def",
     "abcd\u{e9}f",
     "abc\u{ff0e}def",
@@ -86,7 +90,7 @@ fn white_space_and_a_byte_order_mark_before_a_token_are_stripped() {
 
 #[test]
 fn servers_give_visible_ascii() {
-    for odd in ODD {
+    for odd in ODD.into_iter().chain(["\"abcdef\"", "'abcdef'"]) {
         let world = World::new();
         let body = |name: &str| {
             let mut body = json!({"token": "T", "refreshToken": "R", "tokenType": "Bearer"});
@@ -150,7 +154,9 @@ fn claiming(world: &World, claims: impl Fn(i64) -> serde_json::Value) -> (Sessio
 
 #[test]
 fn an_expiry_in_another_form_is_the_same_expiry() {
-    for form in ["text", "text with decimals", "text with blanks", "exponent", "milliseconds", "text of milliseconds"] {
+    let forms =
+        ["text", "text with decimals", "text with blanks", "exponent", "milliseconds", "microseconds", "nanoseconds"];
+    for form in forms.into_iter().chain(["text of milliseconds"]) {
         let world = World::new();
         let value = |seconds: i64| match form {
             "text" => json!(seconds.to_string()),
@@ -158,6 +164,8 @@ fn an_expiry_in_another_form_is_the_same_expiry() {
             "text with blanks" => json!(format!(" {seconds}\n")),
             "exponent" => serde_json::from_str(&format!("{}e3", seconds as f64 / 1000.0)).unwrap(),
             "milliseconds" => json!(seconds * 1000),
+            "microseconds" => json!(seconds * 1_000_000),
+            "nanoseconds" => json!(seconds * 1_000_000_000),
             _ => json!((seconds * 1000).to_string()),
         };
         let (session, lines) = claiming(&world, |now_s| json!({"iat": value(now_s), "exp": value(now_s + 3600)}));
@@ -197,5 +205,63 @@ fn an_expiry_that_cannot_be_read_is_warned_of_once() {
         let sink = |_: LogLevel, line: &str| panic!("{line}");
         session.set_log(Some((LogLevel::Warning, Arc::new(sink)))).unwrap();
         bearer(&session).unwrap();
+    }
+}
+
+#[test]
+fn an_expiry_beyond_all_units_means_never() {
+    for exp in ["999999999999999999", "1e300", "99999999999999999999999999"] {
+        let world = World::new();
+        let session = world.session_of(json!({}), Some(&unsigned(&format!("{{\"exp\":{exp}}}"))), Some("R"));
+        bearer(&session).unwrap();
+        assert_eq!(world.refresh_requests(), 0, "{exp}");
+    }
+}
+
+#[test]
+fn an_exported_session_of_another_place_names_both() {
+    let world = World::new();
+    let session = world.session_of(json!({}), Some("T"), None);
+    let exported: serde_json::Value = serde_json::from_str(session.to_json().unwrap().as_str()).unwrap();
+    let refusal = |exported: &serde_json::Value| {
+        let error = Session::from_json(world.config(json!({})), &exported.to_string()).expect_err("another place");
+        assert_eq!(error.status(), Status::Config);
+        error.message().to_owned()
+    };
+    let here = exported["host"].as_str().unwrap();
+    let mut other = exported.clone();
+    other["host"] = "https://elsewhere.example/api".into();
+    let message = refusal(&other);
+    assert!(message.contains("https://elsewhere.example/api") && message.contains(here), "{message}");
+    other["host"] = "https://ada:canary@elsewhere.example/api".into();
+    assert!(!refusal(&other).contains("canary"));
+    other["host"] = here.into();
+    other["env"] = "elsewhere".into();
+    let message = refusal(&other);
+    let env = format!("\"{}\"", exported["env"].as_str().unwrap());
+    assert!(message.contains("\"elsewhere\"") && message.contains(&env), "{message}");
+    for absent in ["env", "host"] {
+        let mut other = exported.clone();
+        other[absent] = serde_json::Value::Null;
+        assert!(refusal(&other).contains("no \"env\" or no \"host\""));
+    }
+}
+
+#[test]
+fn a_success_that_is_no_json_says_what_it_is() {
+    let bodies = [
+        ("<!DOCTYPE html><title>Welcome</title>", "not JSON but HTML"),
+        ("\u{feff}\r\n<html>", "not JSON but HTML"),
+        ("", "is empty"),
+        (" \r\n", "is empty"),
+        ("token=abcdef", "is not JSON;"),
+    ];
+    for (body, said) in bodies {
+        let world = World::new();
+        let session = world.session(json!({}));
+        world.order(Fault::new(Target::Login, Effect::Body(Body::Raw(body.into()))));
+        let error = assert_status(login(&session), Status::Protocol);
+        assert!(error.message().contains(said) && error.message().contains("host and paths"), "{error}");
+        assert!(!error.message().contains("abcdef"), "{error}");
     }
 }

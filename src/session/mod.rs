@@ -33,9 +33,8 @@ use crate::schedule::{Origin, Policy, Watch};
 #[cfg(feature = "redis")]
 use crate::store::RedisStore;
 use crate::store::{Codec, FileStore, Impatient, MemoryStore, Store};
-use crate::text::{is_visible_ascii, trim_start};
+use crate::text::{is_quoted, is_visible_ascii};
 use crate::token::{KeyCache, Payload};
-use crate::transport::is_same_base;
 use crate::wrong_clocks::WrongClocks;
 use looks::Looks;
 use replica::Unsaved;
@@ -170,10 +169,7 @@ impl Session {
     pub fn from_json(config: Config, json: &str) -> Result<Self> {
         let exported = Exported::parse(json)?;
         let (env, host) = config.environment(None)?;
-        let host = host.as_str();
-        if exported.env() != Some(env) || !exported.host().is_some_and(|other| is_same_base(host, other)) {
-            return Err(another_host());
-        }
+        exported.check_place(env, host.as_str())?;
         Self::start(config, tokens_of(&exported)?, None, Clock::System)
     }
 
@@ -338,9 +334,7 @@ impl Session {
     /// it. Its environment and host must be those of this session.
     pub fn replace(&self, json: &str) -> Result<()> {
         let exported = Exported::parse(json)?;
-        if exported.env() != Some(&self.env) || !exported.host().is_some_and(|other| is_same_base(&self.host, other)) {
-            return Err(another_host());
-        }
+        exported.check_place(&self.env, &self.host)?;
         let journal = self.log.journal();
         let record = self.renewal(self.deadline(), false, &journal).replace(random::number(), tokens_of(&exported)?)?;
         journal.tell(LogLevel::Information, || "an exported session was taken over".to_owned());
@@ -463,16 +457,10 @@ fn tokens_of(exported: &Exported) -> Result<Tokens> {
     )
 }
 
-fn another_host() -> Error {
-    Error::new(
-        Status::Config,
-        "the exported session belongs to another env or host than the config's; give the config it was made with",
-    )
-}
-
-/// A token as people have it: with white space around, and a byte order mark before it.
+/// A token as people have it: with white space around, and a byte order mark before it. Blanks that are not ASCII are none
+/// that a file ends with.
 fn trim(text: &str) -> &str {
-    trim_start(text).trim_end()
+    text.trim_start_matches(|c: char| c == '\u{feff}' || c.is_ascii_whitespace()).trim_ascii_end()
 }
 
 /// The same, perhaps with the scheme before it.
@@ -503,17 +491,12 @@ fn given<'a>(name: &str, text: Option<&'a str>) -> Result<Option<&'a str>> {
 /// What is wrong with the first character that is not visible ASCII. A token is never shown, not even in part.
 fn first_odd(text: &str) -> &'static str {
     match text.chars().find(|c| !c.is_ascii_graphic()) {
-        Some(c) if c.is_whitespace() => "white space inside",
+        Some(c) if c.is_ascii_whitespace() => "white space inside",
         Some(c) if c.is_ascii() => "a control character",
         Some('\u{feff}') => "a byte order mark inside",
         Some('\u{2018}'..='\u{201f}') => "typographic quotes",
         _ => "a character that is not ASCII",
     }
-}
-
-/// Whether it was copied with the quotes of JSON or of a shell.
-fn is_quoted(text: &str) -> bool {
-    ['"', '\''].into_iter().any(|quote| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote))
 }
 
 /// A project's name is kept in many places, and is no place for megabytes.

@@ -8,7 +8,7 @@ use crate::record::{Intent, LastFailure, Notes, Record, Refusal, Tokens, UNKNOWN
 use crate::redact::clean;
 use crate::schedule::Origin;
 use crate::secret::SecretBytes;
-use crate::text::is_visible_ascii;
+use crate::text::{is_quoted, is_visible_ascii};
 use crate::transport::is_same_base;
 use crate::wiped_json::{Member, WipedJson, write_object};
 use crate::wrong_clocks::WrongClocks;
@@ -209,7 +209,7 @@ fn notes(json: &WipedJson) -> Result<Notes> {
 fn token<'a>(json: &'a WipedJson, name: &str) -> Result<Option<&'a str>> {
     match (json.lookup(name), json.text(name)) {
         (None, _) => Ok(None),
-        (_, Some(text)) if !text.is_empty() && is_visible_ascii(text) => Ok(Some(text)),
+        (_, Some(text)) if !text.is_empty() && is_visible_ascii(text) && !is_quoted(text) => Ok(Some(text)),
         _ => Err(damaged()),
     }
 }

@@ -439,8 +439,8 @@ gc_auth_status_t gc_auth_refresh(gc_auth_t *auth,
  * Returns `GC_AUTH_OK`, also when the token is not the current one; `GC_AUTH_ERR_INVALID_ARGUMENT`;
  * `GC_AUTH_ERR_INVALID_UTF8`.
  *
- * Threads: any; a report that arrives during a renewal is not lost. Touches no network. Since
- * 0.1.0.
+ * Threads: any; a report that arrives during a renewal is not lost. Touches no network.
+ * Since 0.1.0.
  */
 GC_AUTH_NODISCARD
 gc_auth_status_t gc_auth_report_rejected(gc_auth_t *auth,

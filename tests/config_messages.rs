@@ -223,4 +223,12 @@ fn an_unknown_environment_is_named_with_those_that_are_known() {
         assert!(error.message().contains(&format!("unknown env \"{named}\"; the config knows dev, prod")), "{error}");
         assert_eq!(error.message().contains("staging"), json == more, "{error}");
     }
+    // What is no name can be a secret.
+    let token = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZGEifQ.c2VjcmV0";
+    for (given, secret) in [("https://ada:lovelace@h/", "lovelace"), ("token=lovelace", "lovelace"), (token, "eyJ")] {
+        let config = Config::load(Some("{}"), &Surroundings::default()).unwrap();
+        let error = Session::new(config, None, None, Some(given)).map(drop).expect_err(given);
+        assert!(error.message().starts_with("unknown env ("), "{error}");
+        assert!(!error.message().contains(secret), "{error}");
+    }
 }

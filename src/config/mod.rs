@@ -30,7 +30,7 @@ use reading::{parse, read_file};
 use section::Section;
 
 /// How much of an environment's name is shown, and of all of them.
-const MAX_ENV: usize = 60;
+const MAX_ENV: usize = 30;
 const MAX_ENVS: usize = 160;
 /// How much of a path is shown.
 const MAX_PATH: usize = 200;
@@ -256,11 +256,17 @@ impl Config {
             Some((name, host)) => Ok((name, host)),
             None => {
                 let known: Vec<&str> = self.environments.keys().map(String::as_str).collect();
-                let (name, known) = (clean(name, &[], MAX_ENV), clean(&known.join(", "), &[], MAX_ENVS));
+                let known = clean(&known.join(", "), &[], MAX_ENVS);
+                // A URL with a password, or a token, may stand here by mistake.
+                let is_name = name.chars().count() <= MAX_ENV && !name.contains([':', '/', '@', '?', '=']);
+                let shown = match clean(name, &[], MAX_ENV) {
+                    name if is_name => format!("\"{name}\""),
+                    _ => "(what was given is not the name of one)".to_owned(),
+                };
                 Err(Error::new(
                     Status::Config,
                     format!(
-                        "unknown env \"{name}\"; the config knows {known}: take one of them, or add the new one to \
+                        "unknown env {shown}; the config knows {known}: take one of them, or add the new one to \
                          \"environments\", with its \"host\""
                     ),
                 ))

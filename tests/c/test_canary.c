@@ -125,6 +125,11 @@ static void given(void)
     free(token);
 }
 
+static int is_name(const char *json)
+{
+    return strncmp(json, "\"" CANARY, strlen("\"" CANARY)) == 0;
+}
+
 /* Values of a config can be secrets: a proxy's password, a key pasted into the wrong place. */
 static void configs(void)
 {
@@ -139,10 +144,13 @@ static void configs(void)
     for (i = 0; i < sizeof texts / sizeof *texts; i++) {
         for (k = 0; k < sizeof values / sizeof *values; k++) {
             gc_auth_t *auth = NULL;
-            snprintf(config, sizeof config, "{\"%s\":%s}", texts[i], values[k]);
-            LOOK(gc_auth_new(config, NULL, NULL, NULL, &auth));
-            gc_auth_free(auth);
-            auth = NULL;
+            /* An unknown env is named, if it looks like a name. */
+            if (strcmp(texts[i], "env") != 0 || !is_name(values[k])) {
+                snprintf(config, sizeof config, "{\"%s\":%s}", texts[i], values[k]);
+                LOOK(gc_auth_new(config, NULL, NULL, NULL, &auth));
+                gc_auth_free(auth);
+                auth = NULL;
+            }
             snprintf(config, sizeof config, "{\"environments\":{\"e\":{\"host\":%s}}}", values[k]);
             LOOK(gc_auth_new(config, NULL, NULL, "e", &auth));
             gc_auth_free(auth);
@@ -156,7 +164,8 @@ static void configs(void)
     }
     LOOK(gc_auth_new(CANARY, NULL, NULL, NULL, (gc_auth_t *[]){ NULL }));
     LOOK(gc_auth_new("{\"env\":\"" CANARY, NULL, NULL, NULL, (gc_auth_t *[]){ NULL }));
-    LOOK(gc_auth_new("{}", NULL, NULL, CANARY, (gc_auth_t *[]){ NULL }));
+    LOOK(gc_auth_new("{}", NULL, NULL, "https://u:" CANARY "@h", (gc_auth_t *[]){ NULL }));
+    LOOK(gc_auth_new("{}", NULL, NULL, CANARY "." CANARY "." CANARY, (gc_auth_t *[]){ NULL }));
 }
 
 /* A server that echoes what it was sent, in all its forms. */

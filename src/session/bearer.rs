@@ -66,7 +66,7 @@ impl Session {
                 };
                 self.read_store(self.early_until(deadline))
             } else {
-                self.read_once(deadline)
+                self.read_once(|| deadline)
             };
             if let Err(error) = outcome {
                 journal.tell(LogLevel::Warning, || error.message().to_owned());

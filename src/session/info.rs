@@ -155,7 +155,7 @@ impl Session {
 
     /// What is current, and its notes as the store has them now; a store that can't be asked any more has nothing new.
     fn looked_up(&self) -> Result<(Arc<Grant>, Notes)> {
-        self.read_once(self.deadline())?;
+        self.read_once(|| self.deadline())?;
         let grant = self.current.load_full();
         let Ok(Some(found)) = self.store.load(self.early_until(self.deadline())) else {
             let notes = grant.record.notes.clone();

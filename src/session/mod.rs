@@ -381,7 +381,7 @@ impl Session {
 
     /// What is there, expired or not. Never renews; a shared store that nobody has read yet is read first.
     pub fn current(&self) -> Result<Current> {
-        self.read_once(self.deadline())?;
+        self.read_once(|| self.deadline())?;
         let grant = self.current.load_full();
         if grant.record.tokens.is_none() {
             // Somebody may have logged in meanwhile.

@@ -79,14 +79,15 @@ impl Unsaved {
 
 impl Session {
     /// Reads the store if nobody has yet, and gives an empty one the tokens that the caller gave. After a failure the
-    /// same error stands for a while.
-    pub(super) fn read_once(&self, deadline: Instant) -> Result<()> {
+    /// same error stands for a while. The deadline is asked for only where the store is: a clock costs a getter more than
+    /// the rest of its work.
+    pub(super) fn read_once(&self, deadline: impl FnOnce() -> Instant) -> Result<()> {
         if self.is_read.load(Ordering::Acquire) {
             return Ok(());
         }
         match self.looks.standing(self.clock.now().mono_ms) {
             Some(error) => Err(error),
-            None => self.read_store(deadline),
+            None => self.read_store(deadline()),
         }
     }
 

@@ -457,7 +457,9 @@ static void session_info(struct sandbox *sandbox)
     free(text);
     CHECK_OK(gc_auth_logout(auth));
     text = text_of(gc_auth_session_info, auth);
-    CHECK_HOLDS(text, "{\"generation\":3,\"store\":\"memory\",\"lock\":\"none\",\"made\":1,\"joined\":0,\"adopted\":0}");
+    CHECK_HOLDS(text, "{\"generation\":3,\"store\":\"memory\",\"lock\":\"none\",\"made\":1,\"joined\":0,\"adopted\":0,"
+                      "\"logged_out_by\":\"");
+    CHECK_HOLDS(text, "\"logged_out_at\":");
     free(text);
     CHECK_STATUS(gc_auth_session_info(NULL, NULL, 0, NULL), GC_AUTH_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(gc_auth_session_info(auth, NULL, 0, NULL), GC_AUTH_ERR_INVALID_ARGUMENT);

@@ -182,6 +182,7 @@ int main(void)
         forbid_threads();
         CHECK(pthread_create(&thread, NULL, nothing, NULL) != 0);
         CHECK_OK(log_in(auth));
+        gc_auth_free(auth);
         end_child();
     }
     await(pid);

@@ -114,7 +114,7 @@ static void user_store(const struct sandbox *sandbox)
     char config[8192];
     struct stat found;
 
-    snprintf(config, sizeof config, "%s", config_for(sandbox, sandbox->http, ",\"store\":\"user\""));
+    snprintf(config, sizeof config, "%s", config_for(sandbox, sandbox->http, "\"store\":\"user\""));
     setenv("XDG_STATE_HOME", path_of("state"), 1);
     setenv("GCAUTH_SESSION", "../out", 1);
     auth = NULL;
@@ -131,7 +131,7 @@ static void user_store(const struct sandbox *sandbox)
     CHECK(stat(path_of("state/gcauth/work"), &found) == 0 && (found.st_mode & 07777) == 0700);
     CHECK(stat(path_of("state/gcauth/work/session"), &found) == 0 && (found.st_mode & 07777) == 0600);
 
-    snprintf(config, sizeof config, "%s", config_for(sandbox, sandbox->http, ",\"store\":\"user\""));
+    snprintf(config, sizeof config, "%s", config_for(sandbox, sandbox->http, "\"store\":\"user\""));
     setenv("XDG_STATE_HOME", path_of("state"), 1);
     setenv("GCAUTH_SESSION", "work", 1);
     REQUIRE_OK(gc_auth_new(config, NULL, NULL, NULL, &again));

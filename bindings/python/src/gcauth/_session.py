@@ -266,14 +266,14 @@ class Session:
             room = rooms.pop()
         except IndexError:
             room = Room(FIRST_SIZE)
-        status = _bearer(handle.address, room.text, room.capacity, None, None)
-        bearer = room.text.value if status == OK else b""
+        status = _bearer(handle.address, room.text, room.capacity, room.size_address, None)
+        bearer = str(room.view[: room.size.value - 1], "ascii") if status == OK else ""
         rooms.append(room)
         if status == BUFFER_TOO_SMALL:
             return text(handle, _bearer_without_expiry)
         if status != OK or handle.lines:
             checked(status, handle)
-        return bearer.decode("ascii")
+        return bearer
 
     def bearer_valid_for(self, seconds: Union[float, timedelta]) -> str:
         """As :attr:`bearer`, renewed first if less than `seconds` are left: for long uploads.

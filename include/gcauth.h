@@ -2,8 +2,9 @@
  * libgcauth: log in to Genomcore and hand out bearer tokens
  * =========================================================
  *
- * A session is a login and its tokens. It is renewed ahead of time, by whoever asks next, with one
- * renewal for all threads, processes and hosts that share it; what you get is always good to send:
+ * A session is one login and its two tokens. The access token is sent with each request; the
+ * refresh token renews it. The library renews ahead of time, within a call of gc_auth_bearer(), and
+ * only once for all threads, processes and hosts that share the session:
  *
  *     #include <gcauth.h>
  *
@@ -17,56 +18,77 @@
  *         printf("Authorization: %s\n", bearer);
  *     gc_auth_free(auth);
  *
- * Link with -lgcauth. The header is C99 and C++11 and upwards.
+ * Link with -lgcauth. The header compiles as C99, as C++11, and as later versions of both.
  *
  * Sections: Version. Types. Statuses. Life of a session. What the session knows. Log. Errors.
  * Versions.
  *
+ * The rules below hold for every function, unless its own description says otherwise.
+ *
  * Names and order
- *   Everything starts with gc_auth_ or GC_AUTH_. The handle comes first, inputs next, outputs last.
+ *   All names start with gc_auth_ or GC_AUTH_. Arguments come in this order: handle, inputs,
+ *   outputs.
+ *
+ * Arguments
+ *   The handle must not be NULL, except in gc_auth_free(). Any other argument may be NULL only
+ *   where its description says so. Input text is UTF-8, ends in a NUL, and is copied before the
+ *   call returns. An empty text counts as absent where the argument is optional, and is an error
+ *   where it is required, and in the public_key of gc_auth_decode_jwt().
+ *
+ * Text output
+ *   Text goes into your buffer: buf, buf_size, out_size. Sizes are in bytes and include the NUL. If
+ *   the buffer is too small, the call leaves it unchanged, returns GC_AUTH_ERR_BUFFER_TOO_SMALL and
+ *   writes the needed size to *out_size. To ask for the size only, pass buf NULL and buf_size 0;
+ *   then out_size must not be NULL. Otherwise out_size may be NULL. The needed size can grow
+ *   between two calls: call in a loop, or start with 8 KiB. JSON output is compact (no white
+ *   space).
  *
  * Statuses
- *   Every function that can fail returns a gc_auth_status_t, GC_AUTH_OK (0) for success. Outputs
- *   are written only on success; the one exception is out_size together with
- *   GC_AUTH_ERR_BUFFER_TOO_SMALL. Details of the last failure are kept per thread, see "Errors".
- *   Functions that do work clear them on entry; gc_auth_last_error_*(), gc_auth_status_name(),
- *   gc_auth_version_*() and gc_auth_free() never touch them.
- *
- * Strings and buffers
- *   Text in is UTF-8, ends in a NUL, and is copied before the call returns. NULL is allowed only
- *   where the function says so. An empty string counts as absent where the argument is optional,
- *   and is an error where it is not and in the public_key of gc_auth_decode_jwt().
- *   Text out goes into your buffer: buf, buf_size, out_size. Sizes count the NUL. A buffer that is
- *   too small is left untouched: the call returns GC_AUTH_ERR_BUFFER_TOO_SMALL, and *out_size says
- *   what is needed. buf NULL with buf_size 0 asks for the size; then out_size must not be NULL,
- *   otherwise it may be. The size can grow between two calls, so loop, or start with 8 KiB. JSON
- *   out is compact (no white space).
+ *   Every function that can fail returns a gc_auth_status_t; GC_AUTH_OK (0) is success. Outputs are
+ *   written only on success; the one exception is *out_size together with
+ *   GC_AUTH_ERR_BUFFER_TOO_SMALL. The library keeps details of each thread's last failure, see
+ *   "Errors". Every call clears them on entry, except gc_auth_last_error_*(),
+ *   gc_auth_status_name(), gc_auth_version_*() and gc_auth_free(), which never change them.
+ *   Descriptions name three groups of statuses:
+ *   - The common statuses: GC_AUTH_OK; GC_AUTH_ERR_INVALID_ARGUMENT and GC_AUTH_ERR_INVALID_UTF8
+ *     (an argument breaks the rules above); GC_AUTH_ERR_BUFFER_TOO_SMALL (functions with buf);
+ *     GC_AUTH_ERR_NO_MEMORY; GC_AUTH_ERR_INTERNAL.
+ *   - The network statuses: GC_AUTH_ERR_CONNECT, GC_AUTH_ERR_TIMEOUT, GC_AUTH_ERR_TLS,
+ *     GC_AUTH_ERR_INSECURE, GC_AUTH_ERR_HTTP, GC_AUTH_ERR_RATE_LIMITED, GC_AUTH_ERR_SERVER,
+ *     GC_AUTH_ERR_PROTOCOL; and GC_AUTH_ERR_CONFIG (a certificate, key or proxy that the config or
+ *     the environment names can't be used).
+ *   - The store statuses, if a shared store can't be read and this handle has not read it before:
+ *     GC_AUTH_ERR_STORE; GC_AUTH_ERR_CONFIG if the stored session belongs to another host.
  *
  * Ownership
- *   The handle is the only thing to free. Pointers that functions return are to static or
- *   per-thread memory.
+ *   Free the handle, and nothing else. Functions return pointers to static or per-thread memory
+ *   only.
  *
  * Threads
- *   Any thread may call any function at any time, also with the same handle, except gc_auth_free(),
- *   which must be the last. The library starts no thread of its own, except that looking up a host
- *   name in DNS is done in a short-lived one that has all signals blocked. It installs no signal
- *   handler and no panic hook, and reads the environment in gc_auth_new() and gc_auth_from_json()
- *   only. It stays loaded after dlclose().
+ *   Any thread may call any function at any time, also with the same handle. Only gc_auth_free()
+ *   must be the last call with its handle. A wait for another thread ends after timeout_ms. The
+ *   library starts two kinds of threads, both with all signals blocked: a short-lived one for each
+ *   host name that needs DNS, and one for a file store on a network file system, while it has work.
+ *   It installs no signal handler and no panic hook. It reads the environment in gc_auth_new() and
+ *   gc_auth_from_json() only. It stays loaded after dlclose().
  *
  * Fork
- *   A child may use its parent's handles, and never hangs on a lock that another thread of the
- *   parent held. Connections are never shared. With the in-memory store the child may hand out the
- *   inherited token while it is valid; a call that would have to spend the refresh token, which is
- *   the parent's, gives GC_AUTH_ERR_FORKED. With a shared store (config key "store") it renews like
- *   any other process. gc_auth_login() makes a handle the child's own; a child that alone goes on
- *   can take the session over with gc_auth_to_json() before the fork and gc_auth_from_json() after
- *   it.
+ *   A child may use its parent's handles. It never hangs on a lock that another thread of the
+ *   parent held, and it never shares a connection. With a shared store (config key "store") it
+ *   renews like any other process. With the in-memory store it may hand out the inherited token
+ *   while that is valid, but must not spend the refresh token, which belongs to the parent: a call
+ *   that would have to returns GC_AUTH_ERR_FORKED. gc_auth_login() makes a handle the child's own.
+ *   If only the child continues, it can take the session over: gc_auth_to_json() before the fork,
+ *   gc_auth_from_json() after it.
  *
  * Secrets
- *   The library's own copies of passwords and tokens are wiped when they are replaced and when the
- *   handle is freed. The copies inside the HTTP and TLS code, and in the kernel, are out of its
- *   reach; so are yours. Memory that is not there is GC_AUTH_ERR_NO_MEMORY where its size depends
- *   on input; elsewhere a failed allocation ends the process.
+ *   The library wipes its own copies of passwords and tokens when they are replaced and when the
+ *   handle is freed. It can't wipe the copies in the HTTP and TLS code, in the kernel, and in your
+ *   program.
+ *
+ * Memory
+ *   If memory for an input (a token, a response, a key) is not available, the call returns
+ *   GC_AUTH_ERR_NO_MEMORY. Any other failed allocation ends the process.
  *
  * This file is generated from the Rust sources. SPDX-License-Identifier: MIT
  */
@@ -78,7 +100,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The compiler warns where a status is ignored. Define this as nothing, and it does not. */
+/* The compiler warns if a program ignores a status. Define this as nothing to turn that off. */
 #ifndef GC_AUTH_NODISCARD
 #if defined(__cplusplus) && __cplusplus >= 201703L
 #define GC_AUTH_NODISCARD [[nodiscard]]
@@ -95,23 +117,23 @@
 /* ============================================================================ */
 
 /**
- * The first number of this header's version.
+ * The major version of this header.
  */
 #define GC_AUTH_VERSION_MAJOR 0
 
 /**
- * The second number of this header's version.
+ * The minor version of this header.
  */
 #define GC_AUTH_VERSION_MINOR 1
 
 /**
- * The third number of this header's version.
+ * The patch version of this header.
  */
 #define GC_AUTH_VERSION_PATCH 0
 
 /**
- * The version of this header: major * 10000 + minor * 100 + patch. gc_auth_version_number() tells
- * the library's.
+ * The version of this header as a number: major * 10000 + minor * 100 + patch.
+ * gc_auth_version_number() returns the library's.
  */
 #define GC_AUTH_VERSION_NUMBER 100
 
@@ -120,27 +142,32 @@
 /* ============================================================================ */
 
 /**
- * A session. Make it with gc_auth_new() or gc_auth_from_json(), free it with gc_auth_free(), once,
- * when no other thread uses it any more. In between any number of threads may use it at once.
+ * A session. Make it with gc_auth_new() or gc_auth_from_json(). Free it once with gc_auth_free(),
+ * when no other thread uses it any more.
  */
 struct gc_auth;
 
 /**
  * The status of a call: `GC_AUTH_OK` (0) or one of the `GC_AUTH_ERR_` constants. Values are never
- * renumbered; later versions may add some, so treat an unknown one as a failure.
+ * renumbered. Later versions may add values, so treat an unknown one as a failure.
  */
 typedef int32_t gc_auth_status_t;
 
 /**
- * A session, opaque: only pointers to it are used.
+ * A session. The struct is opaque: use pointers to it only.
  */
 typedef struct gc_auth gc_auth_t;
 
 /**
- * Takes a line of the log: `user_data` as it was given to gc_auth_set_log(), the level (1 error, 2
- * warning, 3 information, 4 debug), and one line of UTF-8 without a line break, which belongs to
- * the library and is good until the function returns. It must return normally (no longjmp, no
- * exception), and call nothing of the library but gc_auth_status_name().
+ * Receives one line of the log.
+ *
+ * - `user_data`: the pointer that was passed to gc_auth_set_log().
+ * - `level`: 1 error, 2 warning, 3 information, 4 debug.
+ * - `message`: one line of UTF-8 without a line break. It belongs to the library and is valid until
+ *   the function returns.
+ *
+ * The function must return normally (no longjmp, no exception). It may call no function of the
+ * library except gc_auth_status_name().
  */
 typedef void (*gc_auth_log_fn)(void *user_data, int32_t level, const char *message);
 
@@ -154,83 +181,84 @@ typedef void (*gc_auth_log_fn)(void *user_data, int32_t level, const char *messa
 #define GC_AUTH_OK 0
 
 /**
- * NULL or empty where it may not be; a token of anything else than visible ASCII; a NULL buffer
- * with a size.
+ * A required argument is NULL or empty; a token is not visible ASCII; or `buf` is NULL and
+ * `buf_size` is not 0.
  */
 #define GC_AUTH_ERR_INVALID_ARGUMENT 1
 
 /**
- * A string argument is not UTF-8.
+ * A text argument is not UTF-8.
  */
 #define GC_AUTH_ERR_INVALID_UTF8 2
 
 /**
- * The buffer is too small; `out_size` says what is needed. The buffer is untouched.
+ * The buffer is too small and is unchanged. `out_size` says which size is needed.
  */
 #define GC_AUTH_ERR_BUFFER_TOO_SMALL 3
 
 /**
- * The config is not the JSON that is expected, has an unknown key or environment, or a stored or
- * exported session belongs to another host.
+ * The config can't be used: wrong JSON, an unknown key or environment, or a file that it names.
+ * Also: a stored or exported session belongs to another host.
  */
 #define GC_AUTH_ERR_CONFIG 4
 
 /**
- * This is a forked child with the in-memory store: it may not spend its parent's refresh token.
- * Configure a shared store, or log in again.
+ * A forked child with the in-memory store may not spend its parent's refresh token. Configure a
+ * shared store, or log in again.
  */
 #define GC_AUTH_ERR_FORKED 5
 
 /**
- * Nothing to hand out: log in first.
+ * There is no token: log in first.
  */
 #define GC_AUTH_ERR_NO_TOKEN 20
 
 /**
- * Asked to refresh without a refresh token.
+ * A renewal was requested, but the session has no refresh token.
  */
 #define GC_AUTH_ERR_NO_REFRESH_TOKEN 21
 
 /**
- * Expired, and nothing to renew it with; or verification found `exp` in the past.
+ * The token has expired and there is no refresh token to renew it; or verification found that `exp`
+ * is in the past.
  */
 #define GC_AUTH_ERR_TOKEN_EXPIRED 22
 
 /**
- * Not a compact JWS: parts, base64url, header, size or depth.
+ * The token is not a compact JWS: wrong parts, base64url, header, size or depth.
  */
 #define GC_AUTH_ERR_TOKEN_MALFORMED 23
 
 /**
- * The payload is not a JSON object, has duplicate members, or a registered claim has the wrong
+ * The payload is not a JSON object, has duplicate members, or has a registered claim of the wrong
  * type.
  */
 #define GC_AUTH_ERR_CLAIMS_MALFORMED 24
 
 /**
- * The claim that was asked for is not in the token.
+ * The token does not have the requested claim.
  */
 #define GC_AUTH_ERR_CLAIM_MISSING 25
 
 /**
- * The signature does not hold; an empty one never does.
+ * The signature is wrong or empty.
  */
 #define GC_AUTH_ERR_SIGNATURE_INVALID 26
 
 /**
- * `none`, HMAC, an unknown algorithm, or one that is not the key's.
+ * The token's algorithm is `none`, HMAC, unknown, or not the key's algorithm.
  */
 #define GC_AUTH_ERR_ALGORITHM_REFUSED 27
 
 /**
- * Not a usable public key: private, symmetric, too short, unsupported, not for verifying, or no key
- * with the token's `kid`. Retryable only where the key was looked for in the set at `jwks_url`,
- * which is fetched again later.
+ * The key is not a usable public key (private, symmetric, too short, unsupported, not for
+ * verifying), or no key has the token's `kid`. Retryable only if the key was missing from the set
+ * at `jwks_url`, because the library fetches that set again later.
  */
 #define GC_AUTH_ERR_KEY_INVALID 28
 
 /**
- * `nbf` lies in the future.
+ * The token's `nbf` is in the future.
  */
 #define GC_AUTH_ERR_TOKEN_NOT_YET_VALID 29
 
@@ -240,28 +268,28 @@ typedef void (*gc_auth_log_fn)(void *user_data, int32_t level, const char *messa
 #define GC_AUTH_ERR_UNAUTHORIZED 30
 
 /**
- * No connection (name, refused, unreachable, reset), or it was lost before the answer was complete.
- * Retryable.
+ * No connection (unknown name, refused, unreachable, reset), or the connection ended before the
+ * answer was complete. Retryable.
  */
 #define GC_AUTH_ERR_CONNECT 40
 
 /**
- * `timeout_ms` ran out. Retryable.
+ * `timeout_ms` or `connect_timeout_ms` ran out. Retryable.
  */
 #define GC_AUTH_ERR_TIMEOUT 41
 
 /**
- * The server's certificate or the TLS handshake was refused.
+ * The TLS handshake failed, or the server's certificate is not valid.
  */
 #define GC_AUTH_ERR_TLS 42
 
 /**
- * Plain http to a host that is not loopback, or a redirect: refused, nothing was sent there.
+ * The library refused plain http to another machine, or a redirect. It sent nothing there.
  */
 #define GC_AUTH_ERR_INSECURE 43
 
 /**
- * An HTTP status that fits nothing else.
+ * Any HTTP status that no other constant covers.
  */
 #define GC_AUTH_ERR_HTTP 60
 
@@ -276,22 +304,22 @@ typedef void (*gc_auth_log_fn)(void *user_data, int32_t level, const char *messa
 #define GC_AUTH_ERR_SERVER 62
 
 /**
- * A success answer that is not what it should be, or larger than 1 MiB.
+ * A successful answer is not as expected, or larger than 1 MiB.
  */
 #define GC_AUTH_ERR_PROTOCOL 63
 
 /**
- * The session store could not be read or written.
+ * The session store can't be read or written. Retryable if the store may recover by itself.
  */
 #define GC_AUTH_ERR_STORE 80
 
 /**
- * Another process held the renewal too long. Retryable.
+ * Another process held the renewal lock too long. Retryable.
  */
 #define GC_AUTH_ERR_LOCK_TIMEOUT 81
 
 /**
- * Memory sized by input (a token, a response, a key) could not be reserved.
+ * Not enough memory for an input (a token, a response, a key).
  */
 #define GC_AUTH_ERR_NO_MEMORY 98
 
@@ -309,34 +337,36 @@ extern "C" {
 /* ============================================================================ */
 
 /**
- * Makes a handle. Touches neither network nor session store, so it does not tell whether the tokens
- * are any good.
+ * Makes a handle. Reads neither the network nor the session store, so it does not check whether the
+ * tokens are valid.
  *
- * This and gc_auth_from_json() are the only functions that read the environment: `GCAUTH_CONFIG`,
- * `SSL_CERT_FILE`, `SSL_CERT_DIR`, the proxy variables that curl reads, and for the config's
- * `"store": "user"` `XDG_STATE_HOME`, `HOME` and `GCAUTH_SESSION`, and for a Redis
- * `GCAUTH_STORE_PASSWORD`. In a program that has more rights than its caller (setuid, setgid, file
- * capabilities) they read none of it.
+ * - `config`: a JSON object as text (not a file name); docs/configuration.md lists its keys. NULL
+ *   or "": the file that the environment variable `GCAUTH_CONFIG` names; without it, the built-in
+ *   defaults.
+ * - `token`, `refresh_token`: tokens that you already have. NULL or "": none. The library strips
+ *   white space around them (files end in a newline), a byte order mark, and the prefix `Bearer `
+ *   of the token. The rest must be visible ASCII (0x21 to 0x7E) without quotes around it. With a
+ *   refresh token only, the first gc_auth_bearer() renews. A shared store that already holds a
+ *   session ignores both; they fill an empty store only.
+ * - `env`: the name of an environment in the config. NULL or "": the config's `env`, which is
+ *   `prod` by default.
+ * - `out_auth`: receives the handle. Not NULL. Free the handle with gc_auth_free().
  *
- * - `config`: a JSON object as text (not a file's name), see docs/configuration.md for its keys.
- *   NULL or "": the file that `GCAUTH_CONFIG` names, or else the built-in defaults.
- * - `token`, `refresh_token`: tokens from elsewhere, or NULL or "". With a shared store they only
- *   seed an empty one; a session that is stored there goes before them. White space around them is
- *   taken off (files end in a newline), and so are a byte order mark and, for the token, `Bearer `
- *   before it. What is left may hold visible ASCII only (0x21 to 0x7E), and may not stand in
- *   quotes. With a refresh token only, the first gc_auth_bearer() renews.
- * - `env`: which of the config's environments to use. NULL or "": the config's own choice, `prod`
- *   by default.
- * - `out_auth`: where the handle goes; the caller frees it with gc_auth_free(). Not NULL.
+ * The call accepts a config that names a plain http URL of another machine. The first call that
+ * would send something there returns `GC_AUTH_ERR_INSECURE`.
  *
- * A config that would send to plain http elsewhere than this machine is accepted here; the first
- * call that would send gives `GC_AUTH_ERR_INSECURE`.
+ * This function and gc_auth_from_json() are the only ones that read the environment:
+ * `GCAUTH_CONFIG`, `SSL_CERT_FILE`, `SSL_CERT_DIR`, and the proxy variables that curl reads;
+ * `GCAUTH_STORE_PASSWORD` for a Redis store; `XDG_STATE_HOME`, `HOME` and `GCAUTH_SESSION` for
+ * `"store": "user"`. In a program with more rights than its caller (setuid, setgid, file
+ * capabilities) they read no variable at all.
  *
- * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT` (`out_auth` is NULL; a token holds anything
- * else than visible ASCII); `GC_AUTH_ERR_INVALID_UTF8`; `GC_AUTH_ERR_CONFIG` (the message names the
- * key, and for an unknown one the nearest known); `GC_AUTH_ERR_NO_MEMORY`.
+ * Returns the common statuses, and `GC_AUTH_ERR_CONFIG` if the config can't be used: the message
+ * names the key, and for an unknown key the nearest known one.
  *
- * Threads: any. Do not change the environment in another thread meanwhile. Since 0.1.0.
+ * Threads: no other thread may change the environment during the call.
+ *
+ * Since 0.1.0.
  */
 GC_AUTH_NODISCARD
 gc_auth_status_t gc_auth_new(const char *config,
@@ -346,52 +376,53 @@ gc_auth_status_t gc_auth_new(const char *config,
                              gc_auth_t **out_auth);
 
 /**
- * Makes a handle from what gc_auth_to_json() wrote: the way to hand a session on to another
- * process.
+ * Makes a handle from a session that gc_auth_to_json() wrote. Use it to hand a session over to
+ * another process.
  *
- * - `config`: as for gc_auth_new(). Its `env` and that environment's host must be those of `json`:
- *   credentials never go where the config does not say.
- * - `json`: the exported session. Not NULL, not empty. Members that are not known are passed over.
- * - `out_auth`: where the handle goes; the caller frees it with gc_auth_free(). Not NULL.
+ * - `config`: as for gc_auth_new(). Its environment's name and host must be those in `json`, so
+ *   that credentials only go where the config says.
+ * - `json`: the exported session. Not NULL, not empty. Unknown members are ignored.
+ * - `out_auth`: receives the handle. Not NULL. Free the handle with gc_auth_free().
  *
- * Only one of the two processes may go on with the session, unless they share a store: refresh
- * tokens are good for one use.
+ * A refresh token is good for one use. So only one of the two processes may continue the session,
+ * unless both use the same store.
  *
- * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT` (also for tokens or a token type that hold
- * anything else than visible ASCII); `GC_AUTH_ERR_INVALID_UTF8`; `GC_AUTH_ERR_CONFIG` (the config
- * or `json` is not as expected, or they disagree on env or host); `GC_AUTH_ERR_NO_MEMORY`.
+ * Returns the common statuses, `GC_AUTH_ERR_INVALID_ARGUMENT` also if a token or the token type in
+ * `json` is not visible ASCII; and `GC_AUTH_ERR_CONFIG` if the config or `json` can't be used, or
+ * if they name different environments or hosts.
  *
- * Threads: any, as for gc_auth_new(). Since 0.1.0.
+ * Threads: as gc_auth_new().
+ *
+ * Since 0.1.0.
  */
 GC_AUTH_NODISCARD
-gc_auth_status_t gc_auth_from_json(const char *config,
-                                   const char *json,
-                                   gc_auth_t **out_auth);
+gc_auth_status_t gc_auth_from_json(const char *config, const char *json, gc_auth_t **out_auth);
 
 /**
- * Logs in, with one POST that is never repeated once its bytes are on the way. On success both
- * tokens, the token type and the project replace the old ones together; on failure the session is
- * as before.
+ * Logs in with one POST. Once a byte of it was sent, the library never sends it again. On success
+ * the new tokens, token type and project replace the old ones together. On failure the session is
+ * unchanged.
  *
- * - `auth`: the handle. Not NULL.
- * - `username`, `password`, `organization_id`: not NULL, not empty. The password is not kept.
- * - `project_id`: the project's name as the platform's users write it (not the number in the
- *   token), or NULL or "" for none. All later renewals keep it.
+ * - `auth`: the handle.
+ * - `username`, `password`, `organization_id`: not NULL, not empty. The library does not keep the
+ *   password.
+ * - `project_id`: the project's name as users of the platform write it (not the number in the
+ *   token). NULL or "": no project. All later renewals keep the project.
  *
- * Waits for another thread's renewal of this handle, or another process's of the shared store, to
- * end first, and takes no longer than `timeout_ms` in all. With a shared store the new session is
- * everybody's.
+ * The call first waits until no other thread and no other process renews this session. The whole
+ * call takes at most `timeout_ms`. With a shared store the new session replaces the old one for
+ * every process that uses the store.
  *
- * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_INVALID_UTF8`;
- * `GC_AUTH_ERR_UNAUTHORIZED` (the server refused: HTTP 400, 401, 403, 404); `GC_AUTH_ERR_CONNECT`,
- * `GC_AUTH_ERR_TIMEOUT`, `GC_AUTH_ERR_TLS`, `GC_AUTH_ERR_INSECURE`; `GC_AUTH_ERR_HTTP`,
- * `GC_AUTH_ERR_RATE_LIMITED`, `GC_AUTH_ERR_SERVER`; `GC_AUTH_ERR_PROTOCOL` (a success without a
- * usable token); `GC_AUTH_ERR_CONFIG` (a certificate file of the config can't be used);
- * `GC_AUTH_ERR_STORE` (if the login itself succeeded, this handle has the session all the same, and
- * offers it to the store again at every later call); `GC_AUTH_ERR_LOCK_TIMEOUT`;
- * `GC_AUTH_ERR_NO_MEMORY`.
+ * Returns the common statuses and the network statuses, and:
+ * - `GC_AUTH_ERR_UNAUTHORIZED`: the server refused the login (HTTP 400, 401, 403, 404).
+ * - `GC_AUTH_ERR_PROTOCOL`: also if a successful answer holds no usable token.
+ * - `GC_AUTH_ERR_STORE`: the store can't be used. If only storing the new session failed, this
+ *   handle uses the new session nevertheless, and every later call tries to store it again.
+ * - `GC_AUTH_ERR_LOCK_TIMEOUT`: another process held the renewal lock too long.
  *
- * Threads: any. Fork: in a child it makes the handle the child's own. Since 0.1.0.
+ * Fork: a login in the child makes the handle the child's own.
+ *
+ * Since 0.1.0.
  */
 GC_AUTH_NODISCARD
 gc_auth_status_t gc_auth_login(gc_auth_t *auth,
@@ -401,76 +432,85 @@ gc_auth_status_t gc_auth_login(gc_auth_t *auth,
                                const char *project_id);
 
 /**
- * Renews the token now, whatever its expiry. On failure the session is as before. Programs that
- * only send bearers don't need it: gc_auth_bearer() renews by itself.
+ * Renews the token now, regardless of its expiry. On failure the session is unchanged. Programs
+ * that only send bearers don't need this function, because gc_auth_bearer() renews when necessary.
  *
- * - `auth`: the handle. Not NULL.
- * - `project_id`: scopes the session to that project, for all later renewals too. NULL or "" keeps
- *   the scope. With NULL, or the scope that the session has already, a renewal that another thread
- *   finishes during this call is enough.
+ * - `auth`: the handle.
+ * - `project_id`: moves the session to this project, for all later renewals too. NULL or "": keeps
+ *   the project.
  *
- * Takes no longer than `timeout_ms`, waiting for other threads included. Always tries, also where
- * gc_auth_bearer() would rest after a failure or a refusal.
+ * If `project_id` is absent, or is the session's project already, a renewal that another thread
+ * completes during this call is sufficient. The call takes at most `timeout_ms`, including the time
+ * that it waits for other threads. It always tries, even while gc_auth_bearer() pauses after a
+ * failure or a refusal.
  *
- * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_INVALID_UTF8`;
- * `GC_AUTH_ERR_NO_REFRESH_TOKEN`; `GC_AUTH_ERR_FORKED` (see gc_auth_bearer());
- * `GC_AUTH_ERR_UNAUTHORIZED` (the server refused the refresh token, see gc_auth_bearer(); or a new
- * project: then the session goes on as before); `GC_AUTH_ERR_STORE`, as for gc_auth_login();
- * `GC_AUTH_ERR_LOCK_TIMEOUT`; `GC_AUTH_ERR_TOKEN_EXPIRED` (the new token had already run out); the
- * network statuses of gc_auth_login().
+ * Returns the common statuses and the network statuses, and:
+ * - `GC_AUTH_ERR_NO_REFRESH_TOKEN`: the session has no refresh token.
+ * - `GC_AUTH_ERR_UNAUTHORIZED`: the server refused the refresh token (see gc_auth_bearer()) or the
+ *   new project. If it refused the project, the session continues as before.
+ * - `GC_AUTH_ERR_TOKEN_EXPIRED`: the new token had already expired.
+ * - `GC_AUTH_ERR_FORKED`: see "Fork".
+ * - `GC_AUTH_ERR_STORE`, `GC_AUTH_ERR_LOCK_TIMEOUT`: as for gc_auth_login().
  *
- * Threads: any. Since 0.1.0.
- */
-GC_AUTH_NODISCARD
-gc_auth_status_t gc_auth_refresh(gc_auth_t *auth,
-                                 const char *project_id);
-
-/**
- * Tells the session that a server answered 401 to this bearer (or 403, where that means the same:
- * some servers revoke the old token at each renewal, see `revokes_old_tokens` in the config). If it
- * is still the current one, it is not handed out again, and the next gc_auth_bearer() renews (if
- * the server can't be reached for that, the token is handed out after all). If a newer one is there
- * already, nothing happens: any number of threads that report the same token cause one renewal.
- * Call it, ask gc_auth_bearer() again, and repeat the request once.
- *
- * - `auth`: the handle. Not NULL.
- * - `bearer`: what gc_auth_bearer() or gc_auth_token() wrote. Not NULL, not empty.
- *
- * Returns `GC_AUTH_OK`, also when the token is not the current one; `GC_AUTH_ERR_INVALID_ARGUMENT`;
- * `GC_AUTH_ERR_INVALID_UTF8`.
- *
- * Threads: any; a report that arrives during a renewal is not lost. Touches no network.
  * Since 0.1.0.
  */
 GC_AUTH_NODISCARD
-gc_auth_status_t gc_auth_report_rejected(gc_auth_t *auth,
-                                         const char *bearer);
+gc_auth_status_t gc_auth_refresh(gc_auth_t *auth, const char *project_id);
 
 /**
- * Forgets the session: both tokens, the project, and what is in the store, for all who share it.
- * Where the config names a `logout.path`, the server is told then, with both tokens: one try within
- * `timeout_ms`, more where nothing arrived, and whether it succeeds shows in the log only. Without
- * a path the server is not told, and the refresh token stays good there until it expires.
+ * Reports that a server answered 401 to this bearer. Report a 403 too, if the server means the same
+ * by it: some servers revoke the old token at each renewal, see `revokes_old_tokens` in the config.
+ * If the session's token is still this one, the library does not hand it out again, and the next
+ * gc_auth_bearer() renews. (If that renewal can't reach the server, gc_auth_bearer() hands out the
+ * old token after all.) If the session already has a newer token, nothing happens. So any number of
+ * threads that report the same token cause one renewal, and a report that arrives during a renewal
+ * is not lost.
  *
- * The handle stays good for another gc_auth_login(). A renewal that is under way in another thread
- * does not bring the session back. Other processes notice when they next look into the store, at
- * the beginning of their token's renewal window; until then they hand out the token they have.
+ * After the report call gc_auth_bearer() again and repeat the request once.
  *
- * - `auth`: the handle. Not NULL.
+ * - `auth`: the handle.
+ * - `bearer`: text that gc_auth_bearer() or gc_auth_token() wrote. Not NULL, not empty.
  *
- * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_STORE` (then the session is as
- * before, or ended, with tokens left on the disk: the message says which).
+ * Returns the common statuses; `GC_AUTH_OK` also if the token is not the current one. Does not use
+ * the network.
  *
- * Threads: any. Fork: with the in-memory store a child forgets its own copy only, and does not
- * tell the server. Since 0.1.0.
+ * Since 0.1.0.
+ */
+GC_AUTH_NODISCARD
+gc_auth_status_t gc_auth_report_rejected(gc_auth_t *auth, const char *bearer);
+
+/**
+ * Ends the session: removes both tokens and the project from the handle and from the store, for
+ * every process that uses the store. If the config has a `logout.path`, the library then sends both
+ * tokens there to end the session at the server: one attempt within `timeout_ms`, or more if no
+ * byte was sent. Only the log tells whether the server accepted it. Without `logout.path` the
+ * server does not learn of the logout, and the refresh token stays valid there until it expires.
+ *
+ * The handle can be used for another gc_auth_login(). A renewal in another thread does not bring
+ * the session back. Other processes notice the logout when they next read the store, at the start
+ * of their token's renewal window. Until then they hand out their token.
+ *
+ * - `auth`: the handle.
+ *
+ * Returns the common statuses, and `GC_AUTH_ERR_STORE` if the store can't be changed. The message
+ * then says whether the session is unchanged, or ended with tokens left on the disk.
+ *
+ * Fork: with the in-memory store a child removes its own copy only, and does not tell the server.
+ *
+ * Since 0.1.0.
  */
 GC_AUTH_NODISCARD
 gc_auth_status_t gc_auth_logout(gc_auth_t *auth);
 
 /**
- * Frees a handle and wipes what it holds. NULL does nothing. No other thread may be using it. Does
- * not touch the last error. Fork: a child that frees its copy touches neither network, store nor
- * lock, and takes nothing from the parent. Since 0.1.0.
+ * Frees a handle and wipes its secrets.
+ *
+ * - `auth`: the handle. No other thread may use it. NULL does nothing.
+ *
+ * Fork: a child that frees its copy touches no network, store or lock, and does not affect the
+ * parent.
+ *
+ * Since 0.1.0.
  */
 void gc_auth_free(gc_auth_t *auth);
 
@@ -479,46 +519,52 @@ void gc_auth_free(gc_auth_t *auth);
 /* ============================================================================ */
 
 /**
- * The token to send, as `Bearer <token>`, ready for an Authorization header, renewed if it is time
- * to. Call it before each request: on a valid token it takes no lock, makes no system call, and
- * costs about a clock read and a copy.
+ * Writes `Bearer <token>`, ready for an Authorization header, and renews the token first if that is
+ * necessary. Call it before each request. With a valid token it takes no lock and makes no system
+ * call; it costs about as much as a clock read and a copy.
  *
- * - `auth`: the handle. Not NULL.
- * - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers". Tokens are about 1 KB; 8
- *   KiB is a good start. The size can grow from call to call; a token that was renewed while the
- *   buffer was too small is kept.
- * - `out_expires_at`: when exactly this token expires, in Unix seconds rounded down, 0 when the
- *   token does not say. An `exp` that is text with a number in it, or in milliseconds, counts here
- *   and for renewal; one that can't be read is warned of once in the log, and the token is handed
- *   out as if it had none. May be NULL.
+ * - `auth`: the handle.
+ * - `buf`, `buf_size`, `out_size`: text output. Tokens have about 1 KB, so 8 KiB is a good size.
+ *   The size can grow between calls. If the buffer was too small, the library keeps a token that
+ *   the call renewed.
+ * - `out_expires_at`: receives the time at which exactly this token expires: Unix seconds, rounded
+ *   down; 0 if the token does not say. May be NULL.
  *
- * In the last `renew_before_s` of a token's life (or its last third, if that is shorter) one caller
- * renews, and all others get the valid token at once; if the renewal fails, so does that one, and
- * it is tried again a little later. When the token has expired or was reported as rejected, all
- * callers wait for one renewal, which takes no longer than `timeout_ms`. After a failed one the
- * same error comes back without network for 1 s, then 2 s, doubling to 30 s.
+ * Early renewal: the renewal window is the last `renew_before_s` seconds of a token's life, or its
+ * last third if that is shorter. Within it one caller renews, and all others get the valid token at
+ * once. If the renewal fails, that caller also gets the still valid token, and another attempt is
+ * made later.
  *
- * A refresh token that the server refused (400, 401, 403, 404) rests for 60 s, for all who share
- * it; then one of them sends it once more, and the pauses grow to 5 minutes. A refusal is final
- * when its body says `invalid_grant` or that a token or session is invalid, expired, revoked, used,
- * unknown or the like, or when a 400 or 401 came again after a rest; a 403 or 404 without such
- * words may be an ingress or a maintenance page, however often it comes. After a final one this
- * function does not send the refresh token again before a login or a gc_auth_refresh() succeeds.
+ * Expired or rejected: all callers wait for one renewal, which takes at most `timeout_ms`. If it
+ * fails, the same error is returned without a request for 1 s, then 2 s, doubling up to 30 s.
  *
- * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`;
- * `GC_AUTH_ERR_NO_TOKEN` (log in first); `GC_AUTH_ERR_TOKEN_EXPIRED` (and no refresh token, or the
- * new token had already run out); `GC_AUTH_ERR_NO_REFRESH_TOKEN` (the token was reported as
- * rejected, and there is none); `GC_AUTH_ERR_FORKED`; when a renewal was needed and failed, its
- * status, see gc_auth_refresh(); `GC_AUTH_ERR_TIMEOUT` also when another thread's renewal took too
- * long, `GC_AUTH_ERR_LOCK_TIMEOUT` when another process's did.
+ * Refused: after the server refused a refresh token (HTTP 400, 401, 403, 404), no process that
+ * shares it sends it for 60 s. Then one process sends it once more, and later pauses grow up to 5
+ * minutes. A refusal is final if its body says `invalid_grant`; or if it says that a token or
+ * session is invalid, expired, revoked, used, unknown or similar; or if a 400 or 401 came again
+ * after a pause. (A 403 or 404 without such words may come from an ingress or a maintenance page,
+ * so it is never final.) After a final refusal this function does not send the refresh token again
+ * until a gc_auth_login() or gc_auth_refresh() succeeds.
  *
- * With a shared store all processes join one renewal; a store that is down costs nothing while the
- * token is valid. If a new token can't be stored, it is handed out all the same, and offered to the
- * store again at every later call.
+ * Shared store: all processes join one renewal. While the token is valid, a store that is down has
+ * no effect. If a new token can't be stored, it is handed out nevertheless, and every later call
+ * tries to store it again.
  *
- * Threads: any. Fork: with the in-memory store a child may use the inherited token while it is
- * valid, and gets `GC_AUTH_ERR_FORKED` when it would have to spend the refresh token, which is the
- * parent's. With a shared store it renews like any other process. Since 0.1.0.
+ * Unusual `exp`: a text that holds a number, and a time in milliseconds, are read as the number
+ * meant. An `exp` that can't be read counts as absent, and the log warns of it once.
+ *
+ * Returns the common statuses, and:
+ * - `GC_AUTH_ERR_NO_TOKEN`: no session; log in first.
+ * - `GC_AUTH_ERR_TOKEN_EXPIRED`: the token has expired and there is no refresh token, or the new
+ *   token had already expired.
+ * - `GC_AUTH_ERR_NO_REFRESH_TOKEN`: the token was reported as rejected, and there is no refresh
+ *   token.
+ * - `GC_AUTH_ERR_FORKED`: see "Fork".
+ * - The statuses of gc_auth_refresh(), if a necessary renewal failed.
+ * - `GC_AUTH_ERR_TIMEOUT` also if another thread's renewal took too long,
+ *   `GC_AUTH_ERR_LOCK_TIMEOUT` if another process's did.
+ *
+ * Since 0.1.0.
  */
 GC_AUTH_NODISCARD
 gc_auth_status_t gc_auth_bearer(gc_auth_t *auth,
@@ -528,26 +574,27 @@ gc_auth_status_t gc_auth_bearer(gc_auth_t *auth,
                                 int64_t *out_expires_at);
 
 /**
- * As gc_auth_bearer(), and renews first if less than `min_valid_s` seconds are left: for an upload
- * that takes long, or a token that is handed on. Where the server's tokens don't live that long, it
- * writes the newest one and returns `GC_AUTH_OK`: `out_expires_at` says what it has. A token that
- * the server has sent within the last minute (or the last third of the token's life, if that is
- * shorter) is the newest one.
+ * Does what gc_auth_bearer() does, and also renews first if the token is valid for less than
+ * `min_valid_s` seconds. Use it before a long upload, or for a token that you pass on.
  *
- * - `auth`: the handle. Not NULL.
- * - `min_valid_s`: how many seconds the token has to be good for. Not negative.
- * - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+ * If the server's tokens don't live that long, it writes the newest token and returns `GC_AUTH_OK`;
+ * check `out_expires_at`. A token counts as the newest for a minute after the server sent it, or
+ * for a third of its life if that is shorter.
+ *
+ * - `auth`: the handle.
+ * - `min_valid_s`: required remaining life in seconds. Not negative.
+ * - `buf`, `buf_size`, `out_size`: text output.
  * - `out_expires_at`: as for gc_auth_bearer(). May be NULL.
  *
- * All who ask at once wait for one renewal, in this process and in others that share the store. If
- * the renewal fails, a valid token with at least 60 s left is handed out all the same; with less
- * the error is returned. After a failed renewal the next attempt follows the rules of
- * gc_auth_bearer().
+ * All callers that need a renewal at the same time wait for one renewal, across threads and across
+ * the processes that share the store. If the renewal fails, a token that is valid for at least 60 s
+ * is handed out nevertheless; with less, the error is returned. After a failure the pauses are
+ * those of gc_auth_bearer().
  *
- * Returns what gc_auth_bearer() returns; `GC_AUTH_ERR_NO_REFRESH_TOKEN` when a renewal was needed,
- * there is nothing to renew with, and less than 60 s are left.
+ * Returns the statuses of gc_auth_bearer(). `GC_AUTH_ERR_NO_REFRESH_TOKEN` also means: a renewal
+ * was necessary, there is no refresh token, and less than 60 s are left.
  *
- * Threads: any. Fork: as gc_auth_bearer(). Since 0.1.0.
+ * Since 0.1.0.
  */
 GC_AUTH_NODISCARD
 gc_auth_status_t gc_auth_bearer_valid_for(gc_auth_t *auth,
@@ -558,65 +605,57 @@ gc_auth_status_t gc_auth_bearer_valid_for(gc_auth_t *auth,
                                           int64_t *out_expires_at);
 
 /**
- * Writes the token to a file in the form that other people's tools read, renewed as
- * gc_auth_bearer() does it. A file is put in the place of `path` at once: readers find the old one
- * or the new one, never a part of one. Its mode is 0600. It holds no refresh token.
+ * Writes the token to a file that other programs read, and renews it first as gc_auth_bearer()
+ * does. The new file replaces `path` atomically: readers see either the old file or the new one,
+ * never a part. The file has mode 0600 and holds no refresh token.
  *
- * - `auth`: the handle. Not NULL.
- * - `path`: the file. Its directory must be there. A symbolic link is replaced, not followed;
- *   something that is neither a regular file nor a link is left alone. Not NULL, not empty.
- * - `format`: one of these. Not NULL, not empty.
+ * - `auth`: the handle.
+ * - `path`: the file. Not NULL, not empty. Its directory must exist. A symbolic link is replaced,
+ *   not followed. Anything else that is not a regular file stays untouched and is an error.
+ * - `format`: one of these names. Not NULL, not empty.
+ *   `htslib`: for samtools, bcftools and other programs with htslib; set `HTS_AUTH_LOCATION` to
+ *   `path`.
+ *   `wlcg`: for xrootd, ROOT, HTCondor and gfal2; set `BEARER_TOKEN_FILE` to `path`.
+ *   `curl`: for `curl -H @FILE`.
  *
- * | format | for | what names the file there |
- * |---|---|---|
- * | `htslib` | samtools, bcftools, and all that uses htslib | the environment variable
- * `HTS_AUTH_LOCATION` | | `wlcg` | xrootd, ROOT, HTCondor, gfal2 | `BEARER_TOKEN_FILE` |
- * | `curl` | curl | `curl -H @FILE` |
+ * htslib reads the file again at the first open or seek after at most five minutes. So write it
+ * again at least every five minutes, with `renew_before_s` at 600 or more: then no reader has an
+ * expired token. Never remove the file or write to it in place while a program may read it, because
+ * htslib does not tolerate that.
  *
- * htslib reads the file again at the first open or seek after five minutes or less. Write it again
- * at least every five minutes, with `renew_before_s` at 600 or more, and no reader ever has an
- * expired token. Don't remove it, nor write to it in place, while somebody may read it: htslib
- * takes that badly.
+ * Returns the statuses of gc_auth_bearer(), and:
+ * - `GC_AUTH_ERR_INVALID_ARGUMENT`: also if the format is unknown, or if `path` exists and is
+ *   neither a regular file nor a symbolic link.
+ * - `GC_AUTH_ERR_STORE`: also if the file can't be written. An existing file is then unchanged.
  *
- * Returns what gc_auth_bearer() returns for the token; `GC_AUTH_ERR_INVALID_ARGUMENT` also for an
- * unknown format, and when `path` is there and not a regular file; `GC_AUTH_ERR_INVALID_UTF8`;
- * `GC_AUTH_ERR_STORE` when the file can't be written: then what was there is still there.
- *
- * Threads: any. Fork: as gc_auth_bearer(). Since 0.1.0.
+ * Since 0.1.0.
  */
 GC_AUTH_NODISCARD
-gc_auth_status_t gc_auth_write_token_file(gc_auth_t *auth,
-                                          const char *path,
-                                          const char *format);
+gc_auth_status_t gc_auth_write_token_file(gc_auth_t *auth, const char *path, const char *format);
 
 /**
- * The access token as it is, expired or not, without `Bearer `. Never renews.
+ * Writes the access token as it is, expired or not, without `Bearer `. Never renews.
  *
- * - `auth`: the handle. Not NULL.
- * - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+ * - `auth`: the handle.
+ * - `buf`, `buf_size`, `out_size`: text output.
  *
- * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`;
- * `GC_AUTH_ERR_NO_TOKEN`; and if a shared store was not read yet and can't be, `GC_AUTH_ERR_STORE`,
- * or `GC_AUTH_ERR_CONFIG` when it is another host's.
+ * Returns the common statuses and the store statuses, and `GC_AUTH_ERR_NO_TOKEN` if there is none.
  *
- * Threads: any. Since 0.1.0.
+ * Since 0.1.0.
  */
 GC_AUTH_NODISCARD
-gc_auth_status_t gc_auth_token(gc_auth_t *auth,
-                               char *buf,
-                               size_t buf_size,
-                               size_t *out_size);
+gc_auth_status_t gc_auth_token(gc_auth_t *auth, char *buf, size_t buf_size, size_t *out_size);
 
 /**
- * The refresh token as it is. Keep it secret; it is good for one use.
+ * Writes the refresh token as it is. Keep it secret. It is good for one use.
  *
- * - `auth`: the handle. Not NULL.
- * - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+ * - `auth`: the handle.
+ * - `buf`, `buf_size`, `out_size`: text output.
  *
- * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`;
- * `GC_AUTH_ERR_NO_REFRESH_TOKEN`; the statuses of an unreadable store as for gc_auth_token().
+ * Returns the common statuses and the store statuses, and `GC_AUTH_ERR_NO_REFRESH_TOKEN` if there
+ * is none.
  *
- * Threads: any. Since 0.1.0.
+ * Since 0.1.0.
  */
 GC_AUTH_NODISCARD
 gc_auth_status_t gc_auth_refresh_token(gc_auth_t *auth,
@@ -625,64 +664,59 @@ gc_auth_status_t gc_auth_refresh_token(gc_auth_t *auth,
                                        size_t *out_size);
 
 /**
- * The token type: `Bearer`, unless the server's answer said otherwise. gc_auth_bearer() always
- * writes `Bearer`.
+ * Writes the token type: `Bearer`, unless the server's answer named another. gc_auth_bearer()
+ * always writes `Bearer`.
  *
- * - `auth`: the handle. Not NULL.
- * - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+ * - `auth`: the handle.
+ * - `buf`, `buf_size`, `out_size`: text output.
  *
- * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`.
+ * Returns the common statuses and the store statuses.
  *
- * An unreadable shared store gives the statuses that it gives for gc_auth_token().
- *
- * Threads: any. Since 0.1.0.
+ * Since 0.1.0.
  */
 GC_AUTH_NODISCARD
-gc_auth_status_t gc_auth_token_type(gc_auth_t *auth,
-                                    char *buf,
-                                    size_t buf_size,
-                                    size_t *out_size);
+gc_auth_status_t gc_auth_token_type(gc_auth_t *auth, char *buf, size_t buf_size, size_t *out_size);
 
 /**
- * The name of the environment in use, for example `prod`.
+ * Writes the name of the environment in use, for example `prod`.
  *
- * - `auth`: the handle. Not NULL.
- * - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+ * - `auth`: the handle.
+ * - `buf`, `buf_size`, `out_size`: text output.
  *
- * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`.
+ * Returns the common statuses.
  *
- * Threads: any. Since 0.1.0.
+ * Since 0.1.0.
  */
 GC_AUTH_NODISCARD
 gc_auth_status_t gc_auth_env(gc_auth_t *auth, char *buf, size_t buf_size, size_t *out_size);
 
 /**
- * The base URL of the environment in use, as the config has it.
+ * Writes the base URL of the environment in use, as it stands in the config.
  *
- * - `auth`: the handle. Not NULL.
- * - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+ * - `auth`: the handle.
+ * - `buf`, `buf_size`, `out_size`: text output.
  *
- * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`.
+ * Returns the common statuses.
  *
- * Threads: any. Since 0.1.0.
+ * Since 0.1.0.
  */
 GC_AUTH_NODISCARD
 gc_auth_status_t gc_auth_host(gc_auth_t *auth, char *buf, size_t buf_size, size_t *out_size);
 
 /**
- * The payload of the current token: a JSON object in compact form, members in the token's own
- * order, numbers in their own text. Decoded once per token. NOT verified: see gc_auth_decode_jwt().
+ * Writes the payload of the current token as a compact JSON object. Members keep the token's order,
+ * and numbers keep their digits. The library decodes each token once. It does NOT verify the token:
+ * see gc_auth_decode_jwt() and gc_auth_verify().
  *
- * - `auth`: the handle. Not NULL.
- * - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+ * - `auth`: the handle.
+ * - `buf`, `buf_size`, `out_size`: text output.
  *
- * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`;
- * `GC_AUTH_ERR_NO_TOKEN`; `GC_AUTH_ERR_TOKEN_MALFORMED` (not a JWT); `GC_AUTH_ERR_CLAIMS_MALFORMED`
- * (the payload is not a JSON object, or has duplicate members); `GC_AUTH_ERR_NO_MEMORY`.
+ * Returns the common statuses and the store statuses, and:
+ * - `GC_AUTH_ERR_NO_TOKEN`: there is no token.
+ * - `GC_AUTH_ERR_TOKEN_MALFORMED`: the token is not a JWT.
+ * - `GC_AUTH_ERR_CLAIMS_MALFORMED`: the payload is not a JSON object, or it has duplicate members.
  *
- * An unreadable shared store gives the statuses that it gives for gc_auth_token().
- *
- * Threads: any. Since 0.1.0.
+ * Since 0.1.0.
  */
 GC_AUTH_NODISCARD
 gc_auth_status_t gc_auth_decoded_token(gc_auth_t *auth,
@@ -691,37 +725,33 @@ gc_auth_status_t gc_auth_decoded_token(gc_auth_t *auth,
                                        size_t *out_size);
 
 /**
- * The payload of the current token, in the form of gc_auth_decoded_token(): with a key only if the
- * token verifies.
+ * Verifies the current token with `public_key`, and writes its payload in the form of
+ * gc_auth_decoded_token() only if the token verifies.
  *
- * - `auth`: the handle. Not NULL.
- * - `public_key`: the issuer's public key: PEM (`PUBLIC KEY`, `RSA PUBLIC KEY`, `CERTIFICATE`), one
- *   JWK, or a JWKS; a byte order mark before it, and PEM with `\n` for line ends, do no harm. A
- *   private or symmetric key is refused, alone or in a set. NULL: nothing is verified. "" is
- *   `GC_AUTH_ERR_INVALID_ARGUMENT`, so that a key file that was read as empty does not switch
- *   verification off. The key is parsed once and kept, so give the same text again.
- * - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+ * - `auth`: the handle.
+ * - `public_key`: the issuer's public key as PEM (`PUBLIC KEY`, `RSA PUBLIC KEY`, `CERTIFICATE`),
+ *   as one JWK, or as a JWKS. A byte order mark before it, and `\n` written out as line ends of a
+ *   PEM, are accepted. A private or symmetric key is refused, alone or in a set. NULL: nothing is
+ *   verified. "" is `GC_AUTH_ERR_INVALID_ARGUMENT`, so that an empty key file does not switch
+ *   verification off. The library keeps the parsed key, so pass the same text again.
+ * - `buf`, `buf_size`, `out_size`: text output.
  *
- * Verification reports the first fault in this order: `GC_AUTH_ERR_TOKEN_MALFORMED`,
- * `GC_AUTH_ERR_ALGORITHM_REFUSED`, `GC_AUTH_ERR_KEY_INVALID`, `GC_AUTH_ERR_SIGNATURE_INVALID`,
- * `GC_AUTH_ERR_CLAIMS_MALFORMED`, `GC_AUTH_ERR_TOKEN_NOT_YET_VALID`, `GC_AUTH_ERR_TOKEN_EXPIRED`.
- * Times may be off by the config's `clock_leeway_s`. A token without `exp` is accepted; audience
- * and issuer are the caller's to check. Algorithms: RS256/384/512, PS256/384/512, ES256/384, EdDSA
- * (Ed25519, also under that name).
+ * The accepted algorithms are RS256/384/512, PS256/384/512, ES256/384, and EdDSA with Ed25519 (also
+ * under the name Ed25519). A token without `exp` is accepted. Times may differ by the config's
+ * `clock_leeway_s`. The caller checks audience and issuer.
  *
- * Of a JWKS, the keys with the token's `kid` are used, or, if there are none, those that have no
- * `kid`; keys that can't be used, or not for the token's algorithm, are passed over. If several
- * different keys with that `kid` remain, the set is refused. JSON null counts as absent in keys,
- * headers and registered claims. `sub` and `jti` may be numbers, since some issuers write them so;
- * the other registered claims have the types of RFC 7519.
+ * In a JWKS the keys with the token's `kid` are tried; if there are none, the keys without a `kid`.
+ * Keys that can't be used, or that are not for the token's algorithm, are ignored. If several
+ * different keys with the token's `kid` remain, the set is refused. JSON null counts as absent in
+ * keys, headers and registered claims. `sub` and `jti` may be numbers, because some issuers write
+ * numbers; the other registered claims have the types of RFC 7519.
  *
- * Returns `GC_AUTH_OK`; one of the above; `GC_AUTH_ERR_INVALID_ARGUMENT`;
- * `GC_AUTH_ERR_INVALID_UTF8`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`; `GC_AUTH_ERR_NO_TOKEN`;
- * `GC_AUTH_ERR_NO_MEMORY`.
+ * Returns the common statuses and the store statuses, `GC_AUTH_ERR_NO_TOKEN`, and the first fault
+ * in this order: `GC_AUTH_ERR_TOKEN_MALFORMED`, `GC_AUTH_ERR_ALGORITHM_REFUSED`,
+ * `GC_AUTH_ERR_KEY_INVALID`, `GC_AUTH_ERR_SIGNATURE_INVALID`, `GC_AUTH_ERR_CLAIMS_MALFORMED`,
+ * `GC_AUTH_ERR_TOKEN_NOT_YET_VALID`, `GC_AUTH_ERR_TOKEN_EXPIRED`. Does not use the network.
  *
- * An unreadable shared store gives the statuses that it gives for gc_auth_token().
- *
- * Threads: any. Touches no network. Since 0.1.0.
+ * Since 0.1.0.
  */
 GC_AUTH_NODISCARD
 gc_auth_status_t gc_auth_decode_jwt(gc_auth_t *auth,
@@ -731,108 +761,100 @@ gc_auth_status_t gc_auth_decode_jwt(gc_auth_t *auth,
                                     size_t *out_size);
 
 /**
- * The payload of the current token, in the form of gc_auth_decoded_token(), if the token verifies
- * with the config's `public_key`, or else with the key set at its `jwks_url`. Rules, order of
- * verdicts and statuses are those of gc_auth_decode_jwt().
+ * Verifies the current token with the config's `public_key`, or with the key set at its `jwks_url`,
+ * and writes its payload in the form of gc_auth_decoded_token(). The rules of verification are
+ * those of gc_auth_decode_jwt().
  *
- * A key set is fetched when it is first needed, kept for as long as its `Cache-Control` and `Age`
- * say (5 minutes when they say nothing, 30 s at least, a day at most), and used on when the server
- * can't be reached. After an attempt that failed the server is left alone for 30 s, or longer if
- * its Retry-After says so (5 minutes at most); until there is a key set the same error comes back
- * meanwhile. The rules for login (TLS, proxies, sizes, no redirects, `timeout_ms`) hold here too.
+ * - `auth`: the handle.
+ * - `buf`, `buf_size`, `out_size`: text output.
  *
- * A token whose `kid` is not in the set makes the library fetch again, at most once in 30 s. In
- * between the call fails with `GC_AUTH_ERR_KEY_INVALID`, which is retryable here:
- * gc_auth_last_error_is_retryable() says so, and the message and
- * gc_auth_last_error_retry_after_ms() say when the set is fetched again.
+ * The library fetches a key set when it is first needed. It keeps the set for as long as
+ * `Cache-Control` and `Age` say: 5 minutes if they say nothing, at least 30 s, at most a day. If
+ * the server can't be reached later, the old set stays in use. After a failed fetch the library
+ * pauses for 30 s, or for the time in Retry-After, but at most 5 minutes. If it has no key set yet,
+ * the same error is returned during the pause. The fetch follows the rules of a login (TLS,
+ * proxies, sizes, no redirects, `timeout_ms`).
  *
- * - `auth`: the handle. Not NULL.
- * - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+ * If the token's `kid` is not in the set, the library fetches the set again, at most once in 30 s.
+ * Until then the call returns `GC_AUTH_ERR_KEY_INVALID`, which is retryable here:
+ * gc_auth_last_error_retry_after_ms() and the message say when the next fetch is possible.
  *
- * Returns `GC_AUTH_OK`; the statuses of gc_auth_decode_jwt(); `GC_AUTH_ERR_CONFIG` (neither
- * `public_key` nor `jwks_url` is set); and when the first key set can't be had, the network
- * statuses of gc_auth_login(), with `GC_AUTH_ERR_HTTP` for refusals, or `GC_AUTH_ERR_PROTOCOL` when
- * what comes is not JSON; the message says what it seems to be, and what to set instead.
+ * Returns the statuses of gc_auth_decode_jwt(), and:
+ * - `GC_AUTH_ERR_CONFIG`: the config has neither `public_key` nor `jwks_url`.
+ * - The network statuses, if the first key set can't be fetched; a refusal (HTTP 400, 401, 403,
+ *   404) is `GC_AUTH_ERR_HTTP`, and an answer that is not JSON is `GC_AUTH_ERR_PROTOCOL`. The
+ *   message then says what the answer looks like and what to set instead.
  *
- * Threads: any; one fetches, and the others go on with the keys that there are. Since 0.1.0.
+ * Threads: one thread fetches; the others use the keys that are there.
+ *
+ * Since 0.1.0.
  */
 GC_AUTH_NODISCARD
-gc_auth_status_t gc_auth_verify(gc_auth_t *auth,
-                                char *buf,
-                                size_t buf_size,
-                                size_t *out_size);
+gc_auth_status_t gc_auth_verify(gc_auth_t *auth, char *buf, size_t buf_size, size_t *out_size);
 
 /**
- * The number of the token's project: the first of the config's `claims.project_id` that the payload
- * has. Not the name that gc_auth_login() takes. Not verified.
+ * Writes the number of the token's project: the first of the claims in the config's
+ * `claims.project_id` that the payload has. This is not the name that gc_auth_login() takes. The
+ * token is not verified.
  *
- * - `auth`: the handle. Not NULL.
- * - `out_project_id`: where the number goes. Not NULL.
+ * - `auth`: the handle.
+ * - `out_project_id`: receives the number. Not NULL.
  *
- * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_NO_TOKEN`;
- * `GC_AUTH_ERR_TOKEN_MALFORMED`, `GC_AUTH_ERR_CLAIMS_MALFORMED`; `GC_AUTH_ERR_CLAIM_MISSING` (no
- * such claim, or it is neither an integer nor a numeric string).
+ * Returns the common statuses and the store statuses, and:
+ * - `GC_AUTH_ERR_NO_TOKEN`: there is no token.
+ * - `GC_AUTH_ERR_TOKEN_MALFORMED`, `GC_AUTH_ERR_CLAIMS_MALFORMED`: as for gc_auth_decoded_token().
+ * - `GC_AUTH_ERR_CLAIM_MISSING`: the token has no such claim, or it is neither an integer nor a
+ *   text that holds one.
  *
- * An unreadable shared store gives the statuses that it gives for gc_auth_token().
- *
- * Threads: any. Since 0.1.0.
+ * Since 0.1.0.
  */
 GC_AUTH_NODISCARD
-gc_auth_status_t gc_auth_project_id(gc_auth_t *auth,
-                                    int64_t *out_project_id);
+gc_auth_status_t gc_auth_project_id(gc_auth_t *auth, int64_t *out_project_id);
 
 /**
- * The session as JSON, for gc_auth_from_json():
- * `{"env","host","token","refresh_token","token_type","project_id"}` in this order, absent parts
- * left out. It holds both tokens: keep it secret. `project_id` is the project as it was sent, not
- * the number in the token.
+ * Writes the session as JSON for gc_auth_from_json(), with the members `env`, `host`, `token`,
+ * `refresh_token`, `token_type` and `project_id` in this order. Absent parts are left out.
+ * `project_id` is the project's name as gc_auth_login() or gc_auth_refresh() got it, not the number
+ * in the token. The text holds both tokens: keep it secret.
  *
- * - `auth`: the handle. Not NULL.
- * - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+ * - `auth`: the handle.
+ * - `buf`, `buf_size`, `out_size`: text output.
  *
- * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`;
- * `GC_AUTH_ERR_NO_MEMORY`.
+ * Returns the common statuses and the store statuses.
  *
- * An unreadable shared store gives the statuses that it gives for gc_auth_token().
- *
- * Threads: any. Since 0.1.0.
+ * Since 0.1.0.
  */
 GC_AUTH_NODISCARD
-gc_auth_status_t gc_auth_to_json(gc_auth_t *auth,
-                                 char *buf,
-                                 size_t buf_size,
-                                 size_t *out_size);
+gc_auth_status_t gc_auth_to_json(gc_auth_t *auth, char *buf, size_t buf_size, size_t *out_size);
 
 /**
- * How the session is shared and how it fares: a JSON object. What is not known is left out. No
- * secret in it.
+ * Writes a JSON object that describes how the session is shared and what state it is in. Unknown
+ * members are left out. It holds no secret. Times are Unix seconds.
  *
- * - `generation` counts the renewals and logins; `store` is `memory`, `file` or `redis`, `lock` is
- *   `none`, `flock` or `lease`, `place` the store's path or its URL without user and password,
- *   `scope` the project.
- * - `renewed_at` (Unix seconds, like all times here), `renewed_by_host` and `renewed_by_pid`: who
- *   got the current tokens. `expires_in`: seconds, negative when expired. `made`, `joined` and
- *   `adopted`: how many renewals this handle made, waited for in another thread, and took over from
- *   another process.
- * - `refused_with` and `refused_at`, when the server refused the refresh token: the HTTP status,
- *   and when.
- * - `last_failure`, while renewals fail: an object with `status` (as gc_auth_status_name() writes
- *   it), `message` (as gc_auth_last_error_message() had it, shortened) and `at`. `next_try_at`:
- *   when the next attempt may be made; left out where none will be made before a login. With a
- *   shared store these are what the last process to fail has left there.
- * - `logged_out_by` (`HOST:PID`) and `logged_out_at`, after a logout, until the next login.
+ * - `generation`: counts the logins and renewals of the session.
+ * - `store`: `memory`, `file` or `redis`. `lock`: `none`, `flock` or `lease`. `place`: the store's
+ *   path, or its URL without user and password. `scope`: the project.
+ * - `renewed_at`, `renewed_by_host`, `renewed_by_pid`: when and by which process the current tokens
+ *   were obtained. `expires_in`: seconds until the token expires; negative afterwards.
+ * - `made`, `joined`, `adopted`: how many renewals this handle made itself, waited for in another
+ *   thread, or took over from another process.
+ * - `refused_with`, `refused_at`: the HTTP status and the time, if the server refused the refresh
+ *   token.
+ * - `last_failure`, while renewals fail: an object with `status` (a name as in
+ *   gc_auth_status_name()), `message` (as in gc_auth_last_error_message(), shortened) and `at`.
+ *   `next_try_at`: the earliest time of the next attempt; absent if only a login can help. With a
+ *   shared store both come from the process that failed last.
+ * - `logged_out_by` (`HOST:PID`), `logged_out_at`: after a logout, until the next login.
  *
- * Looks into a shared store at each call. A store that was read before and does not answer now has
- * nothing new.
+ * Each call reads a shared store. If the store was read before and does not answer now, the call
+ * reports what it said last.
  *
- * - `auth`: the handle. Not NULL.
- * - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+ * - `auth`: the handle.
+ * - `buf`, `buf_size`, `out_size`: text output.
  *
- * Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`;
- * `GC_AUTH_ERR_STORE`, `GC_AUTH_ERR_CONFIG` (a shared store that was not read yet can't be, or is
- * another host's); `GC_AUTH_ERR_NO_MEMORY`.
+ * Returns the common statuses and the store statuses.
  *
- * Threads: any. Since 0.1.0.
+ * Since 0.1.0.
  */
 GC_AUTH_NODISCARD
 gc_auth_status_t gc_auth_session_info(gc_auth_t *auth,
@@ -845,23 +867,27 @@ gc_auth_status_t gc_auth_session_info(gc_auth_t *auth,
 /* ============================================================================ */
 
 /**
- * Sets where lines about this handle's session go: requests with HTTP status and duration, logins,
- * renewals, who made them, what was wrong with the store. No line holds a secret.
+ * Sets the function that receives this handle's log: requests with their HTTP status and duration,
+ * logins, renewals, which process made them, and faults of the store. No line holds a secret.
  *
- * - `auth`: the handle. Not NULL.
- * - `log`: called for each line, by the thread whose call of the library the line is about, at the
- *   end of that call, while no lock is held. NULL turns the log off.
- * - `user_data`: handed to `log` as it is; may be NULL. It must stay good until the log is turned
- *   off or set anew, or gc_auth_free() has returned.
- * - `level`: the least important lines to be told: 1 errors only, 2 warnings too, 3 information too
- *   (what happens once in a token's life), 4 everything. Not looked at when `log` is NULL.
+ * - `auth`: the handle.
+ * - `log`: called for each line, on the thread whose library call the line is about, at the end of
+ *   that call, while the library holds no lock. Several threads may call it at the same time. NULL
+ *   turns the log off.
+ * - `user_data`: passed to `log` unchanged. May be NULL. It must stay valid until the log is turned
+ *   off or replaced, or until gc_auth_free() has returned.
+ * - `level`: the least important level to receive: 1 errors; 2 also warnings; 3 also information (a
+ *   few lines in a token's life); 4 everything. Ignored if `log` is NULL.
  *
- * Returns when no other thread is in the function that was set before; it may wait for one.
- * `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT` (`level` is none of these; the call came from within
- * `log`).
+ * When the call returns, no other thread is inside the previous function; the call waits if
+ * necessary.
  *
- * Threads: any; `log` may be called by several threads at once. Fork: a child goes on with the same
- * function. Since 0.1.0.
+ * Returns the common statuses; `GC_AUTH_ERR_INVALID_ARGUMENT` also if `level` is not one of these,
+ * or if the call comes from within `log`.
+ *
+ * Fork: the child uses the same function.
+ *
+ * Since 0.1.0.
  */
 GC_AUTH_NODISCARD
 gc_auth_status_t gc_auth_set_log(gc_auth_t *auth,
@@ -874,42 +900,54 @@ gc_auth_status_t gc_auth_set_log(gc_auth_t *auth,
 /* ============================================================================ */
 
 /**
- * What went wrong in this thread's last call: one short line that says what failed, at which host
- * and path, the HTTP status, the server's own words, and what to do next. Never a password, a token
- * or a key. Empty after a success, never NULL, at most 511 bytes of UTF-8. The memory is the
- * library's, belongs to the calling thread, and stays good as long as the thread lives; the next
- * call overwrites the text. Since 0.1.0.
+ * The message of this thread's last call: one short line that says what failed, at which host and
+ * path, the HTTP status, the server's own words, and what to do next. It never holds a password, a
+ * token or a key. After a success it is empty. It is never NULL and has at most 511 bytes of UTF-8.
+ * The pointer belongs to the library and stays valid for the life of the calling thread; the
+ * thread's next call overwrites the text.
+ *
+ * Since 0.1.0.
  */
 const char *gc_auth_last_error_message(void);
 
 /**
- * The status of this thread's last call. Since 0.1.0.
+ * The status of this thread's last call.
+ *
+ * Since 0.1.0.
  */
 GC_AUTH_NODISCARD
 gc_auth_status_t gc_auth_last_error_status(void);
 
 /**
- * The HTTP status of the response that made this thread's last call fail; 0 when no response
- * arrived, and after a success. Since 0.1.0.
+ * The HTTP status of the response that made this thread's last call fail. 0 if no response arrived,
+ * and after a success.
+ *
+ * Since 0.1.0.
  */
 int32_t gc_auth_last_error_http_status(void);
 
 /**
- * How many milliseconds to wait before the next try when this thread's last call failed: what the
- * server asked for (Retry-After), or the time until a key set is fetched again. -1 when unknown,
- * and after a success. Since 0.1.0.
+ * The time in milliseconds to wait before the next attempt, if this thread's last call failed: the
+ * server's Retry-After, or the time until a key set is fetched again. -1 if unknown, and after a
+ * success.
+ *
+ * Since 0.1.0.
  */
 int64_t gc_auth_last_error_retry_after_ms(void);
 
 /**
- * 1 if the same call may succeed later without a change on this side, else 0; 0 after a success.
+ * 1 if the same call may succeed later without any change on this side, otherwise 0. 0 after a
+ * success.
+ *
  * Since 0.1.0.
  */
 int32_t gc_auth_last_error_is_retryable(void);
 
 /**
  * The name of a status, for example "GC_AUTH_ERR_TIMEOUT"; "unknown status" for a value that this
- * version does not know. Static text, never NULL. Since 0.1.0.
+ * version does not know. Static text, never NULL.
+ *
+ * Since 0.1.0.
  */
 const char *gc_auth_status_name(gc_auth_status_t status);
 
@@ -918,12 +956,16 @@ const char *gc_auth_status_name(gc_auth_status_t status);
 /* ============================================================================ */
 
 /**
- * The version of the library, for example "0.1.0". Static text. Since 0.1.0.
+ * The version of the library, for example "0.1.0". Static text, never NULL.
+ *
+ * Since 0.1.0.
  */
 const char *gc_auth_version_string(void);
 
 /**
- * The version of the library as a number, see `GC_AUTH_VERSION_NUMBER`. Since 0.1.0.
+ * The version of the library as a number; see `GC_AUTH_VERSION_NUMBER`.
+ *
+ * Since 0.1.0.
  */
 uint32_t gc_auth_version_number(void);
 

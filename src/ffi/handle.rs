@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::fork;
 use crate::session::Session;
 
-/// A session. Make it with gc_auth_new() or gc_auth_from_json(), free it with gc_auth_free(), once, when no other
-/// thread uses it any more. In between any number of threads may use it at once.
+/// A session. Make it with gc_auth_new() or gc_auth_from_json(). Free it once with gc_auth_free(),
+/// when no other thread uses it any more.
 pub struct gc_auth {
     pub(super) session: Session,
 }
 
-/// A session, opaque: only pointers to it are used.
+/// A session. The struct is opaque: use pointers to it only.
 pub type gc_auth_t = gc_auth;
 
 impl gc_auth {

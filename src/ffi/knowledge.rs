@@ -13,40 +13,52 @@ use crate::session::Session;
 use crate::status::{GC_AUTH_OK, gc_auth_status_t};
 use crate::token_file;
 
-/// The token to send, as `Bearer <token>`, ready for an Authorization header, renewed if it is time to. Call it before
-/// each request: on a valid token it takes no lock, makes no system call, and costs about a clock read and a copy.
+/// Writes `Bearer <token>`, ready for an Authorization header, and renews the token first if that is
+/// necessary. Call it before each request. With a valid token it takes no lock and makes no system
+/// call; it costs about as much as a clock read and a copy.
 ///
-/// - `auth`: the handle. Not NULL.
-/// - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers". Tokens are about 1 KB; 8 KiB is a good start.
-///   The size can grow from call to call; a token that was renewed while the buffer was too small is kept.
-/// - `out_expires_at`: when exactly this token expires, in Unix seconds rounded down, 0 when the token does not say.
-///   An `exp` that is text with a number in it, or in milliseconds, counts here and for renewal; one that can't be read
-///   is warned of once in the log, and the token is handed out as if it had none.
-///   May be NULL.
+/// - `auth`: the handle.
+/// - `buf`, `buf_size`, `out_size`: text output. Tokens have about 1 KB, so 8 KiB is a good size.
+///   The size can grow between calls. If the buffer was too small, the library keeps a token that
+///   the call renewed.
+/// - `out_expires_at`: receives the time at which exactly this token expires: Unix seconds, rounded
+///   down; 0 if the token does not say. May be NULL.
 ///
-/// In the last `renew_before_s` of a token's life (or its last third, if that is shorter) one caller renews, and all
-/// others get the valid token at once; if the renewal fails, so does that one, and it is tried again a little later.
-/// When the token has expired or was reported as rejected, all callers wait for one renewal, which takes no longer than
-/// `timeout_ms`. After a failed one the same error comes back without network for 1 s, then 2 s, doubling to 30 s.
+/// Early renewal: the renewal window is the last `renew_before_s` seconds of a token's life, or its
+/// last third if that is shorter. Within it one caller renews, and all others get the valid token at
+/// once. If the renewal fails, that caller also gets the still valid token, and another attempt is
+/// made later.
 ///
-/// A refresh token that the server refused (400, 401, 403, 404) rests for 60 s, for all who share it; then one of them
-/// sends it once more, and the pauses grow to 5 minutes. A refusal is final when its body says `invalid_grant` or that
-/// a token or session is invalid, expired, revoked, used, unknown or the like, or when a 400 or 401 came again after a
-/// rest; a 403 or 404 without such words may be an ingress or a maintenance page, however often it comes. After a final
-/// one this function does not send the refresh token again before a login or a gc_auth_refresh() succeeds.
+/// Expired or rejected: all callers wait for one renewal, which takes at most `timeout_ms`. If it
+/// fails, the same error is returned without a request for 1 s, then 2 s, doubling up to 30 s.
 ///
-/// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`; `GC_AUTH_ERR_NO_TOKEN` (log in
-/// first); `GC_AUTH_ERR_TOKEN_EXPIRED` (and no refresh token, or the new token had already run out);
-/// `GC_AUTH_ERR_NO_REFRESH_TOKEN` (the token was reported as rejected, and there is none); `GC_AUTH_ERR_FORKED`; when a
-/// renewal was needed and failed, its status, see gc_auth_refresh(); `GC_AUTH_ERR_TIMEOUT` also when another thread's
-/// renewal took too long, `GC_AUTH_ERR_LOCK_TIMEOUT` when another process's did.
+/// Refused: after the server refused a refresh token (HTTP 400, 401, 403, 404), no process that
+/// shares it sends it for 60 s. Then one process sends it once more, and later pauses grow up to 5
+/// minutes. A refusal is final if its body says `invalid_grant`; or if it says that a token or
+/// session is invalid, expired, revoked, used, unknown or similar; or if a 400 or 401 came again
+/// after a pause. (A 403 or 404 without such words may come from an ingress or a maintenance page,
+/// so it is never final.) After a final refusal this function does not send the refresh token again
+/// until a gc_auth_login() or gc_auth_refresh() succeeds.
 ///
-/// With a shared store all processes join one renewal; a store that is down costs nothing while the token is valid. If a
-/// new token can't be stored, it is handed out all the same, and offered to the store again at every later call.
+/// Shared store: all processes join one renewal. While the token is valid, a store that is down has
+/// no effect. If a new token can't be stored, it is handed out nevertheless, and every later call
+/// tries to store it again.
 ///
-/// Threads: any. Fork: with the in-memory store a child may use the inherited token while it is valid, and gets
-/// `GC_AUTH_ERR_FORKED` when it would have to spend the refresh token, which is the parent's. With a shared store it
-/// renews like any other process. Since 0.1.0.
+/// Unusual `exp`: a text that holds a number, and a time in milliseconds, are read as the number
+/// meant. An `exp` that can't be read counts as absent, and the log warns of it once.
+///
+/// Returns the common statuses, and:
+/// - `GC_AUTH_ERR_NO_TOKEN`: no session; log in first.
+/// - `GC_AUTH_ERR_TOKEN_EXPIRED`: the token has expired and there is no refresh token, or the new
+///   token had already expired.
+/// - `GC_AUTH_ERR_NO_REFRESH_TOKEN`: the token was reported as rejected, and there is no refresh
+///   token.
+/// - `GC_AUTH_ERR_FORKED`: see "Fork".
+/// - The statuses of gc_auth_refresh(), if a necessary renewal failed.
+/// - `GC_AUTH_ERR_TIMEOUT` also if another thread's renewal took too long,
+///   `GC_AUTH_ERR_LOCK_TIMEOUT` if another process's did.
+///
+/// Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_auth_bearer(
     auth: *mut gc_auth_t,
@@ -57,7 +69,7 @@ pub unsafe extern "C" fn gc_auth_bearer(
 ) -> gc_auth_status_t {
     // SAFETY: handle and outputs are as the header asks for.
     unsafe {
-        // Small on purpose: this is what runs before every request. Whatever is not plain sailing goes below.
+        // Small on purpose, because it runs before every request. The slow path is below.
         last_error::clear();
         if let Some(auth) = auth.as_ref()
             && let Some(current) = auth.session.bearer_at(coarse_unix_s())
@@ -69,11 +81,11 @@ pub unsafe extern "C" fn gc_auth_bearer(
             }
             return GC_AUTH_OK;
         }
-        bearer_with_care(auth, buf, buf_size, out_size, out_expires_at)
+        bearer_slow(auth, buf, buf_size, out_size, out_expires_at)
     }
 }
 
-/// Seconds since the Unix epoch, a scheduler tick late at most: the cheapest clock that there is.
+/// Seconds since the Unix epoch, at most one scheduler tick late. This is the cheapest clock.
 #[inline]
 fn coarse_unix_s() -> i64 {
     // SAFETY: NULL is allowed, and nothing is written then.
@@ -82,7 +94,7 @@ fn coarse_unix_s() -> i64 {
 
 #[cold]
 #[inline(never)]
-unsafe fn bearer_with_care(
+unsafe fn bearer_slow(
     auth: *mut gc_auth_t,
     buf: *mut c_char,
     buf_size: usize,
@@ -102,24 +114,27 @@ unsafe fn bearer_with_care(
     })
 }
 
-/// As gc_auth_bearer(), and renews first if less than `min_valid_s` seconds are left: for an upload that takes long, or
-/// a token that is handed on. Where the server's tokens don't live that long, it writes the newest one and returns
-/// `GC_AUTH_OK`: `out_expires_at` says what it has. A token that the server has sent within the last minute (or the last
-/// third of the token's life, if that is shorter) is the newest one.
+/// Does what gc_auth_bearer() does, and also renews first if the token is valid for less than
+/// `min_valid_s` seconds. Use it before a long upload, or for a token that you pass on.
 ///
-/// - `auth`: the handle. Not NULL.
-/// - `min_valid_s`: how many seconds the token has to be good for. Not negative.
-/// - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+/// If the server's tokens don't live that long, it writes the newest token and returns `GC_AUTH_OK`;
+/// check `out_expires_at`. A token counts as the newest for a minute after the server sent it, or
+/// for a third of its life if that is shorter.
+///
+/// - `auth`: the handle.
+/// - `min_valid_s`: required remaining life in seconds. Not negative.
+/// - `buf`, `buf_size`, `out_size`: text output.
 /// - `out_expires_at`: as for gc_auth_bearer(). May be NULL.
 ///
-/// All who ask at once wait for one renewal, in this process and in others that share the store. If the renewal fails, a
-/// valid token with at least 60 s left is handed out all the same; with less the error is returned. After a failed
-/// renewal the next attempt follows the rules of gc_auth_bearer().
+/// All callers that need a renewal at the same time wait for one renewal, across threads and across
+/// the processes that share the store. If the renewal fails, a token that is valid for at least 60 s
+/// is handed out nevertheless; with less, the error is returned. After a failure the pauses are
+/// those of gc_auth_bearer().
 ///
-/// Returns what gc_auth_bearer() returns; `GC_AUTH_ERR_NO_REFRESH_TOKEN` when a renewal was needed, there is nothing to
-/// renew with, and less than 60 s are left.
+/// Returns the statuses of gc_auth_bearer(). `GC_AUTH_ERR_NO_REFRESH_TOKEN` also means: a renewal
+/// was necessary, there is no refresh token, and less than 60 s are left.
 ///
-/// Threads: any. Fork: as gc_auth_bearer(). Since 0.1.0.
+/// Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_auth_bearer_valid_for(
     auth: *mut gc_auth_t,
@@ -144,30 +159,30 @@ pub unsafe extern "C" fn gc_auth_bearer_valid_for(
     })
 }
 
-/// Writes the token to a file in the form that other people's tools read, renewed as gc_auth_bearer() does it. A file
-/// is put in the place of `path` at once: readers find the old one or the new one, never a part of one. Its mode is 0600.
-/// It holds no refresh token.
+/// Writes the token to a file that other programs read, and renews it first as gc_auth_bearer()
+/// does. The new file replaces `path` atomically: readers see either the old file or the new one,
+/// never a part. The file has mode 0600 and holds no refresh token.
 ///
-/// - `auth`: the handle. Not NULL.
-/// - `path`: the file. Its directory must be there. A symbolic link is replaced, not followed; something that is neither
-///   a regular file nor a link is left alone. Not NULL, not empty.
-/// - `format`: one of these. Not NULL, not empty.
+/// - `auth`: the handle.
+/// - `path`: the file. Not NULL, not empty. Its directory must exist. A symbolic link is replaced,
+///   not followed. Anything else that is not a regular file stays untouched and is an error.
+/// - `format`: one of these names. Not NULL, not empty.
+///   `htslib`: for samtools, bcftools and other programs with htslib; set `HTS_AUTH_LOCATION` to
+///   `path`.
+///   `wlcg`: for xrootd, ROOT, HTCondor and gfal2; set `BEARER_TOKEN_FILE` to `path`.
+///   `curl`: for `curl -H @FILE`.
 ///
-/// | format | for | what names the file there |
-/// |---|---|---|
-/// | `htslib` | samtools, bcftools, and all that uses htslib | the environment variable `HTS_AUTH_LOCATION` |
-/// | `wlcg` | xrootd, ROOT, HTCondor, gfal2 | `BEARER_TOKEN_FILE` |
-/// | `curl` | curl | `curl -H @FILE` |
+/// htslib reads the file again at the first open or seek after at most five minutes. So write it
+/// again at least every five minutes, with `renew_before_s` at 600 or more: then no reader has an
+/// expired token. Never remove the file or write to it in place while a program may read it, because
+/// htslib does not tolerate that.
 ///
-/// htslib reads the file again at the first open or seek after five minutes or less. Write it again at least every five
-/// minutes, with `renew_before_s` at 600 or more, and no reader ever has an expired token. Don't remove it, nor write
-/// to it in place, while somebody may read it: htslib takes that badly.
+/// Returns the statuses of gc_auth_bearer(), and:
+/// - `GC_AUTH_ERR_INVALID_ARGUMENT`: also if the format is unknown, or if `path` exists and is
+///   neither a regular file nor a symbolic link.
+/// - `GC_AUTH_ERR_STORE`: also if the file can't be written. An existing file is then unchanged.
 ///
-/// Returns what gc_auth_bearer() returns for the token; `GC_AUTH_ERR_INVALID_ARGUMENT` also for an unknown format, and
-/// when `path` is there and not a regular file; `GC_AUTH_ERR_INVALID_UTF8`; `GC_AUTH_ERR_STORE` when the file can't be
-/// written: then what was there is still there.
-///
-/// Threads: any. Fork: as gc_auth_bearer(). Since 0.1.0.
+/// Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_auth_write_token_file(
     auth: *mut gc_auth_t,
@@ -183,15 +198,14 @@ pub unsafe extern "C" fn gc_auth_write_token_file(
     })
 }
 
-/// The access token as it is, expired or not, without `Bearer `. Never renews.
+/// Writes the access token as it is, expired or not, without `Bearer `. Never renews.
 ///
-/// - `auth`: the handle. Not NULL.
-/// - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+/// - `auth`: the handle.
+/// - `buf`, `buf_size`, `out_size`: text output.
 ///
-/// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`; `GC_AUTH_ERR_NO_TOKEN`; and
-/// if a shared store was not read yet and can't be, `GC_AUTH_ERR_STORE`, or `GC_AUTH_ERR_CONFIG` when it is another host's.
+/// Returns the common statuses and the store statuses, and `GC_AUTH_ERR_NO_TOKEN` if there is none.
 ///
-/// Threads: any. Since 0.1.0.
+/// Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_auth_token(
     auth: *mut gc_auth_t,
@@ -203,15 +217,15 @@ pub unsafe extern "C" fn gc_auth_token(
     unsafe { text(auth, buf, buf_size, out_size, |session, out| out.write(session.current()?.token()?)) }
 }
 
-/// The refresh token as it is. Keep it secret; it is good for one use.
+/// Writes the refresh token as it is. Keep it secret. It is good for one use.
 ///
-/// - `auth`: the handle. Not NULL.
-/// - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+/// - `auth`: the handle.
+/// - `buf`, `buf_size`, `out_size`: text output.
 ///
-/// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`;
-/// `GC_AUTH_ERR_NO_REFRESH_TOKEN`; the statuses of an unreadable store as for gc_auth_token().
+/// Returns the common statuses and the store statuses, and `GC_AUTH_ERR_NO_REFRESH_TOKEN` if there
+/// is none.
 ///
-/// Threads: any. Since 0.1.0.
+/// Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_auth_refresh_token(
     auth: *mut gc_auth_t,
@@ -223,16 +237,15 @@ pub unsafe extern "C" fn gc_auth_refresh_token(
     unsafe { text(auth, buf, buf_size, out_size, |session, out| out.write(session.current()?.refresh_token()?)) }
 }
 
-/// The token type: `Bearer`, unless the server's answer said otherwise. gc_auth_bearer() always writes `Bearer`.
+/// Writes the token type: `Bearer`, unless the server's answer named another. gc_auth_bearer()
+/// always writes `Bearer`.
 ///
-/// - `auth`: the handle. Not NULL.
-/// - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+/// - `auth`: the handle.
+/// - `buf`, `buf_size`, `out_size`: text output.
 ///
-/// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`.
+/// Returns the common statuses and the store statuses.
 ///
-/// An unreadable shared store gives the statuses that it gives for gc_auth_token().
-///
-/// Threads: any. Since 0.1.0.
+/// Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_auth_token_type(
     auth: *mut gc_auth_t,
@@ -244,14 +257,14 @@ pub unsafe extern "C" fn gc_auth_token_type(
     unsafe { text(auth, buf, buf_size, out_size, |session, out| out.write(session.current()?.token_type())) }
 }
 
-/// The name of the environment in use, for example `prod`.
+/// Writes the name of the environment in use, for example `prod`.
 ///
-/// - `auth`: the handle. Not NULL.
-/// - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+/// - `auth`: the handle.
+/// - `buf`, `buf_size`, `out_size`: text output.
 ///
-/// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`.
+/// Returns the common statuses.
 ///
-/// Threads: any. Since 0.1.0.
+/// Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_auth_env(
     auth: *mut gc_auth_t,
@@ -263,14 +276,14 @@ pub unsafe extern "C" fn gc_auth_env(
     unsafe { text(auth, buf, buf_size, out_size, |session, out| out.write(session.env())) }
 }
 
-/// The base URL of the environment in use, as the config has it.
+/// Writes the base URL of the environment in use, as it stands in the config.
 ///
-/// - `auth`: the handle. Not NULL.
-/// - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+/// - `auth`: the handle.
+/// - `buf`, `buf_size`, `out_size`: text output.
 ///
-/// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`.
+/// Returns the common statuses.
 ///
-/// Threads: any. Since 0.1.0.
+/// Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_auth_host(
     auth: *mut gc_auth_t,
@@ -282,19 +295,19 @@ pub unsafe extern "C" fn gc_auth_host(
     unsafe { text(auth, buf, buf_size, out_size, |session, out| out.write(session.host())) }
 }
 
-/// The payload of the current token: a JSON object in compact form, members in the token's own order, numbers in their
-/// own text. Decoded once per token. NOT verified: see gc_auth_decode_jwt().
+/// Writes the payload of the current token as a compact JSON object. Members keep the token's order,
+/// and numbers keep their digits. The library decodes each token once. It does NOT verify the token:
+/// see gc_auth_decode_jwt() and gc_auth_verify().
 ///
-/// - `auth`: the handle. Not NULL.
-/// - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+/// - `auth`: the handle.
+/// - `buf`, `buf_size`, `out_size`: text output.
 ///
-/// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`; `GC_AUTH_ERR_NO_TOKEN`;
-/// `GC_AUTH_ERR_TOKEN_MALFORMED` (not a JWT); `GC_AUTH_ERR_CLAIMS_MALFORMED` (the payload is not a JSON object, or has
-/// duplicate members); `GC_AUTH_ERR_NO_MEMORY`.
+/// Returns the common statuses and the store statuses, and:
+/// - `GC_AUTH_ERR_NO_TOKEN`: there is no token.
+/// - `GC_AUTH_ERR_TOKEN_MALFORMED`: the token is not a JWT.
+/// - `GC_AUTH_ERR_CLAIMS_MALFORMED`: the payload is not a JSON object, or it has duplicate members.
 ///
-/// An unreadable shared store gives the statuses that it gives for gc_auth_token().
-///
-/// Threads: any. Since 0.1.0.
+/// Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_auth_decoded_token(
     auth: *mut gc_auth_t,
@@ -306,32 +319,33 @@ pub unsafe extern "C" fn gc_auth_decoded_token(
     unsafe { text(auth, buf, buf_size, out_size, |session, out| out.write(session.current()?.payload()?.as_json())) }
 }
 
-/// The payload of the current token, in the form of gc_auth_decoded_token(): with a key only if the token verifies.
+/// Verifies the current token with `public_key`, and writes its payload in the form of
+/// gc_auth_decoded_token() only if the token verifies.
 ///
-/// - `auth`: the handle. Not NULL.
-/// - `public_key`: the issuer's public key: PEM (`PUBLIC KEY`, `RSA PUBLIC KEY`, `CERTIFICATE`), one JWK, or a JWKS; a
-///   byte order mark before it, and PEM with `\n` for line ends, do no harm. A private or symmetric key is refused, alone
-///   or in a set. NULL: nothing is verified. "" is `GC_AUTH_ERR_INVALID_ARGUMENT`, so that a key file that was read as
-///   empty does not switch verification off. The key is parsed once and kept, so give the same text again.
-/// - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+/// - `auth`: the handle.
+/// - `public_key`: the issuer's public key as PEM (`PUBLIC KEY`, `RSA PUBLIC KEY`, `CERTIFICATE`),
+///   as one JWK, or as a JWKS. A byte order mark before it, and `\n` written out as line ends of a
+///   PEM, are accepted. A private or symmetric key is refused, alone or in a set. NULL: nothing is
+///   verified. "" is `GC_AUTH_ERR_INVALID_ARGUMENT`, so that an empty key file does not switch
+///   verification off. The library keeps the parsed key, so pass the same text again.
+/// - `buf`, `buf_size`, `out_size`: text output.
 ///
-/// Verification reports the first fault in this order: `GC_AUTH_ERR_TOKEN_MALFORMED`, `GC_AUTH_ERR_ALGORITHM_REFUSED`,
+/// The accepted algorithms are RS256/384/512, PS256/384/512, ES256/384, and EdDSA with Ed25519 (also
+/// under the name Ed25519). A token without `exp` is accepted. Times may differ by the config's
+/// `clock_leeway_s`. The caller checks audience and issuer.
+///
+/// In a JWKS the keys with the token's `kid` are tried; if there are none, the keys without a `kid`.
+/// Keys that can't be used, or that are not for the token's algorithm, are ignored. If several
+/// different keys with the token's `kid` remain, the set is refused. JSON null counts as absent in
+/// keys, headers and registered claims. `sub` and `jti` may be numbers, because some issuers write
+/// numbers; the other registered claims have the types of RFC 7519.
+///
+/// Returns the common statuses and the store statuses, `GC_AUTH_ERR_NO_TOKEN`, and the first fault
+/// in this order: `GC_AUTH_ERR_TOKEN_MALFORMED`, `GC_AUTH_ERR_ALGORITHM_REFUSED`,
 /// `GC_AUTH_ERR_KEY_INVALID`, `GC_AUTH_ERR_SIGNATURE_INVALID`, `GC_AUTH_ERR_CLAIMS_MALFORMED`,
-/// `GC_AUTH_ERR_TOKEN_NOT_YET_VALID`, `GC_AUTH_ERR_TOKEN_EXPIRED`. Times may be off by the config's `clock_leeway_s`. A
-/// token without `exp` is accepted; audience and issuer are the caller's to check. Algorithms: RS256/384/512,
-/// PS256/384/512, ES256/384, EdDSA (Ed25519, also under that name).
+/// `GC_AUTH_ERR_TOKEN_NOT_YET_VALID`, `GC_AUTH_ERR_TOKEN_EXPIRED`. Does not use the network.
 ///
-/// Of a JWKS, the keys with the token's `kid` are used, or, if there are none, those that have no `kid`; keys that can't
-/// be used, or not for the token's algorithm, are passed over. If several different keys with that `kid` remain, the
-/// set is refused. JSON null counts as absent in keys, headers and registered claims. `sub` and `jti` may be numbers,
-/// since some issuers write them so; the other registered claims have the types of RFC 7519.
-///
-/// Returns `GC_AUTH_OK`; one of the above; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_INVALID_UTF8`;
-/// `GC_AUTH_ERR_BUFFER_TOO_SMALL`; `GC_AUTH_ERR_NO_TOKEN`; `GC_AUTH_ERR_NO_MEMORY`.
-///
-/// An unreadable shared store gives the statuses that it gives for gc_auth_token().
-///
-/// Threads: any. Touches no network. Since 0.1.0.
+/// Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_auth_decode_jwt(
     auth: *mut gc_auth_t,
@@ -349,29 +363,33 @@ pub unsafe extern "C" fn gc_auth_decode_jwt(
     })
 }
 
-/// The payload of the current token, in the form of gc_auth_decoded_token(), if the token verifies with the config's
-/// `public_key`, or else with the key set at its `jwks_url`. Rules, order of verdicts and statuses are those of
-/// gc_auth_decode_jwt().
+/// Verifies the current token with the config's `public_key`, or with the key set at its `jwks_url`,
+/// and writes its payload in the form of gc_auth_decoded_token(). The rules of verification are
+/// those of gc_auth_decode_jwt().
 ///
-/// A key set is fetched when it is first needed, kept for as long as its `Cache-Control` and `Age` say (5 minutes when
-/// they say nothing, 30 s at least, a day at most), and used on when the server can't be reached. After an attempt that
-/// failed the server is left alone for 30 s, or longer if its Retry-After says so (5 minutes at most); until there is a
-/// key set the same error comes back meanwhile. The rules for login (TLS, proxies, sizes, no redirects, `timeout_ms`)
-/// hold here too.
+/// - `auth`: the handle.
+/// - `buf`, `buf_size`, `out_size`: text output.
 ///
-/// A token whose `kid` is not in the set makes the library fetch again, at most once in 30 s. In between the call fails
-/// with `GC_AUTH_ERR_KEY_INVALID`, which is retryable here: gc_auth_last_error_is_retryable() says so, and the message
-/// and gc_auth_last_error_retry_after_ms() say when the set is fetched again.
+/// The library fetches a key set when it is first needed. It keeps the set for as long as
+/// `Cache-Control` and `Age` say: 5 minutes if they say nothing, at least 30 s, at most a day. If
+/// the server can't be reached later, the old set stays in use. After a failed fetch the library
+/// pauses for 30 s, or for the time in Retry-After, but at most 5 minutes. If it has no key set yet,
+/// the same error is returned during the pause. The fetch follows the rules of a login (TLS,
+/// proxies, sizes, no redirects, `timeout_ms`).
 ///
-/// - `auth`: the handle. Not NULL.
-/// - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+/// If the token's `kid` is not in the set, the library fetches the set again, at most once in 30 s.
+/// Until then the call returns `GC_AUTH_ERR_KEY_INVALID`, which is retryable here:
+/// gc_auth_last_error_retry_after_ms() and the message say when the next fetch is possible.
 ///
-/// Returns `GC_AUTH_OK`; the statuses of gc_auth_decode_jwt(); `GC_AUTH_ERR_CONFIG` (neither `public_key` nor
-/// `jwks_url` is set); and when the first key set can't be had, the network statuses of gc_auth_login(), with
-/// `GC_AUTH_ERR_HTTP` for refusals, or `GC_AUTH_ERR_PROTOCOL` when what comes is not
-/// JSON; the message says what it seems to be, and what to set instead.
+/// Returns the statuses of gc_auth_decode_jwt(), and:
+/// - `GC_AUTH_ERR_CONFIG`: the config has neither `public_key` nor `jwks_url`.
+/// - The network statuses, if the first key set can't be fetched; a refusal (HTTP 400, 401, 403,
+///   404) is `GC_AUTH_ERR_HTTP`, and an answer that is not JSON is `GC_AUTH_ERR_PROTOCOL`. The
+///   message then says what the answer looks like and what to set instead.
 ///
-/// Threads: any; one fetches, and the others go on with the keys that there are. Since 0.1.0.
+/// Threads: one thread fetches; the others use the keys that are there.
+///
+/// Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_auth_verify(
     auth: *mut gc_auth_t,
@@ -383,19 +401,20 @@ pub unsafe extern "C" fn gc_auth_verify(
     unsafe { text(auth, buf, buf_size, out_size, |session, out| out.write(session.verify()?.as_json())) }
 }
 
-/// The number of the token's project: the first of the config's `claims.project_id` that the payload has. Not the name
-/// that gc_auth_login() takes. Not verified.
+/// Writes the number of the token's project: the first of the claims in the config's
+/// `claims.project_id` that the payload has. This is not the name that gc_auth_login() takes. The
+/// token is not verified.
 ///
-/// - `auth`: the handle. Not NULL.
-/// - `out_project_id`: where the number goes. Not NULL.
+/// - `auth`: the handle.
+/// - `out_project_id`: receives the number. Not NULL.
 ///
-/// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_NO_TOKEN`; `GC_AUTH_ERR_TOKEN_MALFORMED`,
-/// `GC_AUTH_ERR_CLAIMS_MALFORMED`; `GC_AUTH_ERR_CLAIM_MISSING` (no such claim, or it is neither an integer nor a numeric
-/// string).
+/// Returns the common statuses and the store statuses, and:
+/// - `GC_AUTH_ERR_NO_TOKEN`: there is no token.
+/// - `GC_AUTH_ERR_TOKEN_MALFORMED`, `GC_AUTH_ERR_CLAIMS_MALFORMED`: as for gc_auth_decoded_token().
+/// - `GC_AUTH_ERR_CLAIM_MISSING`: the token has no such claim, or it is neither an integer nor a
+///   text that holds one.
 ///
-/// An unreadable shared store gives the statuses that it gives for gc_auth_token().
-///
-/// Threads: any. Since 0.1.0.
+/// Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_auth_project_id(auth: *mut gc_auth_t, out_project_id: *mut i64) -> gc_auth_status_t {
     // SAFETY: handle and output are as the header asks for.
@@ -407,18 +426,17 @@ pub unsafe extern "C" fn gc_auth_project_id(auth: *mut gc_auth_t, out_project_id
     })
 }
 
-/// The session as JSON, for gc_auth_from_json(): `{"env","host","token","refresh_token","token_type","project_id"}` in
-/// this order, absent parts left out. It holds both tokens: keep it secret. `project_id` is the project as it was sent,
-/// not the number in the token.
+/// Writes the session as JSON for gc_auth_from_json(), with the members `env`, `host`, `token`,
+/// `refresh_token`, `token_type` and `project_id` in this order. Absent parts are left out.
+/// `project_id` is the project's name as gc_auth_login() or gc_auth_refresh() got it, not the number
+/// in the token. The text holds both tokens: keep it secret.
 ///
-/// - `auth`: the handle. Not NULL.
-/// - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+/// - `auth`: the handle.
+/// - `buf`, `buf_size`, `out_size`: text output.
 ///
-/// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`; `GC_AUTH_ERR_NO_MEMORY`.
+/// Returns the common statuses and the store statuses.
 ///
-/// An unreadable shared store gives the statuses that it gives for gc_auth_token().
-///
-/// Threads: any. Since 0.1.0.
+/// Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_auth_to_json(
     auth: *mut gc_auth_t,
@@ -430,28 +448,33 @@ pub unsafe extern "C" fn gc_auth_to_json(
     unsafe { text(auth, buf, buf_size, out_size, |session, out| out.write(session.to_json()?.as_str())) }
 }
 
-/// How the session is shared and how it fares: a JSON object. What is not known is left out. No secret in it.
+/// Writes a JSON object that describes how the session is shared and what state it is in. Unknown
+/// members are left out. It holds no secret. Times are Unix seconds.
 ///
-/// - `generation` counts the renewals and logins; `store` is `memory`, `file` or `redis`, `lock` is `none`, `flock` or
-///   `lease`, `place` the store's path or its URL without user and password, `scope` the project.
-/// - `renewed_at` (Unix seconds, like all times here), `renewed_by_host` and `renewed_by_pid`: who got the current
-///   tokens. `expires_in`: seconds, negative when expired. `made`, `joined` and `adopted`: how many renewals this handle
-///   made, waited for in another thread, and took over from another process.
-/// - `refused_with` and `refused_at`, when the server refused the refresh token: the HTTP status, and when.
-/// - `last_failure`, while renewals fail: an object with `status` (as gc_auth_status_name() writes it), `message` (as
-///   gc_auth_last_error_message() had it, shortened) and `at`. `next_try_at`: when the next attempt may be made; left out
-///   where none will be made before a login. With a shared store these are what the last process to fail has left there.
-/// - `logged_out_by` (`HOST:PID`) and `logged_out_at`, after a logout, until the next login.
+/// - `generation`: counts the logins and renewals of the session.
+/// - `store`: `memory`, `file` or `redis`. `lock`: `none`, `flock` or `lease`. `place`: the store's
+///   path, or its URL without user and password. `scope`: the project.
+/// - `renewed_at`, `renewed_by_host`, `renewed_by_pid`: when and by which process the current tokens
+///   were obtained. `expires_in`: seconds until the token expires; negative afterwards.
+/// - `made`, `joined`, `adopted`: how many renewals this handle made itself, waited for in another
+///   thread, or took over from another process.
+/// - `refused_with`, `refused_at`: the HTTP status and the time, if the server refused the refresh
+///   token.
+/// - `last_failure`, while renewals fail: an object with `status` (a name as in
+///   gc_auth_status_name()), `message` (as in gc_auth_last_error_message(), shortened) and `at`.
+///   `next_try_at`: the earliest time of the next attempt; absent if only a login can help. With a
+///   shared store both come from the process that failed last.
+/// - `logged_out_by` (`HOST:PID`), `logged_out_at`: after a logout, until the next login.
 ///
-/// Looks into a shared store at each call. A store that was read before and does not answer now has nothing new.
+/// Each call reads a shared store. If the store was read before and does not answer now, the call
+/// reports what it said last.
 ///
-/// - `auth`: the handle. Not NULL.
-/// - `buf`, `buf_size`, `out_size`: text out, see "Strings and buffers".
+/// - `auth`: the handle.
+/// - `buf`, `buf_size`, `out_size`: text output.
 ///
-/// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_BUFFER_TOO_SMALL`; `GC_AUTH_ERR_STORE`,
-/// `GC_AUTH_ERR_CONFIG` (a shared store that was not read yet can't be, or is another host's); `GC_AUTH_ERR_NO_MEMORY`.
+/// Returns the common statuses and the store statuses.
 ///
-/// Threads: any. Since 0.1.0.
+/// Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_auth_session_info(
     auth: *mut gc_auth_t,

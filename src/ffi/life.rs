@@ -9,30 +9,36 @@ use crate::config::{Config, Surroundings};
 use crate::session::Session;
 use crate::status::gc_auth_status_t;
 
-/// Makes a handle. Touches neither network nor session store, so it does not tell whether the tokens are any good.
+/// Makes a handle. Reads neither the network nor the session store, so it does not check whether the
+/// tokens are valid.
 ///
-/// This and gc_auth_from_json() are the only functions that read the environment: `GCAUTH_CONFIG`, `SSL_CERT_FILE`,
-/// `SSL_CERT_DIR`, the proxy variables that curl reads, and for the config's `"store": "user"` `XDG_STATE_HOME`, `HOME`
-/// and `GCAUTH_SESSION`, and for a Redis `GCAUTH_STORE_PASSWORD`. In a program that has more rights than its caller (setuid, setgid, file capabilities) they read
-/// none of it.
+/// - `config`: a JSON object as text (not a file name); docs/configuration.md lists its keys. NULL
+///   or "": the file that the environment variable `GCAUTH_CONFIG` names; without it, the built-in
+///   defaults.
+/// - `token`, `refresh_token`: tokens that you already have. NULL or "": none. The library strips
+///   white space around them (files end in a newline), a byte order mark, and the prefix `Bearer `
+///   of the token. The rest must be visible ASCII (0x21 to 0x7E) without quotes around it. With a
+///   refresh token only, the first gc_auth_bearer() renews. A shared store that already holds a
+///   session ignores both; they fill an empty store only.
+/// - `env`: the name of an environment in the config. NULL or "": the config's `env`, which is
+///   `prod` by default.
+/// - `out_auth`: receives the handle. Not NULL. Free the handle with gc_auth_free().
 ///
-/// - `config`: a JSON object as text (not a file's name), see docs/configuration.md for its keys. NULL or "": the file that `GCAUTH_CONFIG` names, or else the
-///   built-in defaults.
-/// - `token`, `refresh_token`: tokens from elsewhere, or NULL or "". With a shared store they only seed an empty one; a
-///   session that is stored there goes before them. White space around them is taken off (files end in
-///   a newline), and so are a byte order mark and, for the token, `Bearer ` before it. What is left may hold visible
-///   ASCII only (0x21 to 0x7E), and may not stand in quotes. With a refresh token only, the first gc_auth_bearer() renews.
-/// - `env`: which of the config's environments to use. NULL or "": the config's own choice, `prod` by default.
-/// - `out_auth`: where the handle goes; the caller frees it with gc_auth_free(). Not NULL.
+/// The call accepts a config that names a plain http URL of another machine. The first call that
+/// would send something there returns `GC_AUTH_ERR_INSECURE`.
 ///
-/// A config that would send to plain http elsewhere than this machine is accepted here; the first call that would send
-/// gives `GC_AUTH_ERR_INSECURE`.
+/// This function and gc_auth_from_json() are the only ones that read the environment:
+/// `GCAUTH_CONFIG`, `SSL_CERT_FILE`, `SSL_CERT_DIR`, and the proxy variables that curl reads;
+/// `GCAUTH_STORE_PASSWORD` for a Redis store; `XDG_STATE_HOME`, `HOME` and `GCAUTH_SESSION` for
+/// `"store": "user"`. In a program with more rights than its caller (setuid, setgid, file
+/// capabilities) they read no variable at all.
 ///
-/// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT` (`out_auth` is NULL; a token holds anything else than
-/// visible ASCII); `GC_AUTH_ERR_INVALID_UTF8`; `GC_AUTH_ERR_CONFIG` (the message names the key, and for an unknown
-/// one the nearest known); `GC_AUTH_ERR_NO_MEMORY`.
+/// Returns the common statuses, and `GC_AUTH_ERR_CONFIG` if the config can't be used: the message
+/// names the key, and for an unknown key the nearest known one.
 ///
-/// Threads: any. Do not change the environment in another thread meanwhile. Since 0.1.0.
+/// Threads: no other thread may change the environment during the call.
+///
+/// Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_auth_new(
     config: *const c_char,
@@ -57,21 +63,24 @@ pub unsafe extern "C" fn gc_auth_new(
     })
 }
 
-/// Makes a handle from what gc_auth_to_json() wrote: the way to hand a session on to another process.
+/// Makes a handle from a session that gc_auth_to_json() wrote. Use it to hand a session over to
+/// another process.
 ///
-/// - `config`: as for gc_auth_new(). Its `env` and that environment's host must be those of `json`: credentials never
-///   go where the config does not say.
-/// - `json`: the exported session. Not NULL, not empty. Members that are not known are passed over.
-/// - `out_auth`: where the handle goes; the caller frees it with gc_auth_free(). Not NULL.
+/// - `config`: as for gc_auth_new(). Its environment's name and host must be those in `json`, so
+///   that credentials only go where the config says.
+/// - `json`: the exported session. Not NULL, not empty. Unknown members are ignored.
+/// - `out_auth`: receives the handle. Not NULL. Free the handle with gc_auth_free().
 ///
-/// Only one of the two processes may go on with the session, unless they share a store: refresh tokens are good for one
-/// use.
+/// A refresh token is good for one use. So only one of the two processes may continue the session,
+/// unless both use the same store.
 ///
-/// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT` (also for tokens or a token type that hold anything else than
-/// visible ASCII); `GC_AUTH_ERR_INVALID_UTF8`; `GC_AUTH_ERR_CONFIG` (the config
-/// or `json` is not as expected, or they disagree on env or host); `GC_AUTH_ERR_NO_MEMORY`.
+/// Returns the common statuses, `GC_AUTH_ERR_INVALID_ARGUMENT` also if a token or the token type in
+/// `json` is not visible ASCII; and `GC_AUTH_ERR_CONFIG` if the config or `json` can't be used, or
+/// if they name different environments or hosts.
 ///
-/// Threads: any, as for gc_auth_new(). Since 0.1.0.
+/// Threads: as gc_auth_new().
+///
+/// Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_auth_from_json(
     config: *const c_char,
@@ -92,25 +101,30 @@ pub unsafe extern "C" fn gc_auth_from_json(
     })
 }
 
-/// Logs in, with one POST that is never repeated once its bytes are on the way. On success both tokens, the token type
-/// and the project replace the old ones together; on failure the session is as before.
+/// Logs in with one POST. Once a byte of it was sent, the library never sends it again. On success
+/// the new tokens, token type and project replace the old ones together. On failure the session is
+/// unchanged.
 ///
-/// - `auth`: the handle. Not NULL.
-/// - `username`, `password`, `organization_id`: not NULL, not empty. The password is not kept.
-/// - `project_id`: the project's name as the platform's users write it (not the number in the token), or NULL or "" for
-///   none. All later renewals keep it.
+/// - `auth`: the handle.
+/// - `username`, `password`, `organization_id`: not NULL, not empty. The library does not keep the
+///   password.
+/// - `project_id`: the project's name as users of the platform write it (not the number in the
+///   token). NULL or "": no project. All later renewals keep the project.
 ///
-/// Waits for another thread's renewal of this handle, or another process's of the shared store, to end first, and takes
-/// no longer than `timeout_ms` in all. With a shared store the new session is everybody's.
+/// The call first waits until no other thread and no other process renews this session. The whole
+/// call takes at most `timeout_ms`. With a shared store the new session replaces the old one for
+/// every process that uses the store.
 ///
-/// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_INVALID_UTF8`; `GC_AUTH_ERR_UNAUTHORIZED` (the
-/// server refused: HTTP 400, 401, 403, 404); `GC_AUTH_ERR_CONNECT`, `GC_AUTH_ERR_TIMEOUT`, `GC_AUTH_ERR_TLS`,
-/// `GC_AUTH_ERR_INSECURE`; `GC_AUTH_ERR_HTTP`, `GC_AUTH_ERR_RATE_LIMITED`, `GC_AUTH_ERR_SERVER`;
-/// `GC_AUTH_ERR_PROTOCOL` (a success without a usable token); `GC_AUTH_ERR_CONFIG` (a certificate file of the config
-/// can't be used); `GC_AUTH_ERR_STORE` (if the login itself succeeded, this handle has the session all the same, and
-/// offers it to the store again at every later call); `GC_AUTH_ERR_LOCK_TIMEOUT`; `GC_AUTH_ERR_NO_MEMORY`.
+/// Returns the common statuses and the network statuses, and:
+/// - `GC_AUTH_ERR_UNAUTHORIZED`: the server refused the login (HTTP 400, 401, 403, 404).
+/// - `GC_AUTH_ERR_PROTOCOL`: also if a successful answer holds no usable token.
+/// - `GC_AUTH_ERR_STORE`: the store can't be used. If only storing the new session failed, this
+///   handle uses the new session nevertheless, and every later call tries to store it again.
+/// - `GC_AUTH_ERR_LOCK_TIMEOUT`: another process held the renewal lock too long.
 ///
-/// Threads: any. Fork: in a child it makes the handle the child's own. Since 0.1.0.
+/// Fork: a login in the child makes the handle the child's own.
+///
+/// Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_auth_login(
     auth: *mut gc_auth_t,
@@ -130,70 +144,87 @@ pub unsafe extern "C" fn gc_auth_login(
     })
 }
 
-/// Renews the token now, whatever its expiry. On failure the session is as before. Programs that only send bearers
-/// don't need it: gc_auth_bearer() renews by itself.
+/// Renews the token now, regardless of its expiry. On failure the session is unchanged. Programs
+/// that only send bearers don't need this function, because gc_auth_bearer() renews when necessary.
 ///
-/// - `auth`: the handle. Not NULL.
-/// - `project_id`: scopes the session to that project, for all later renewals too. NULL or "" keeps the scope. With
-///   NULL, or the scope that the session has already, a renewal that another thread finishes during this call is enough.
+/// - `auth`: the handle.
+/// - `project_id`: moves the session to this project, for all later renewals too. NULL or "": keeps
+///   the project.
 ///
-/// Takes no longer than `timeout_ms`, waiting for other threads included. Always tries, also where gc_auth_bearer()
-/// would rest after a failure or a refusal.
+/// If `project_id` is absent, or is the session's project already, a renewal that another thread
+/// completes during this call is sufficient. The call takes at most `timeout_ms`, including the time
+/// that it waits for other threads. It always tries, even while gc_auth_bearer() pauses after a
+/// failure or a refusal.
 ///
-/// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_INVALID_UTF8`; `GC_AUTH_ERR_NO_REFRESH_TOKEN`;
-/// `GC_AUTH_ERR_FORKED` (see gc_auth_bearer()); `GC_AUTH_ERR_UNAUTHORIZED` (the server refused the refresh token, see
-/// gc_auth_bearer(); or a new project: then the session goes on as before); `GC_AUTH_ERR_STORE`, as for gc_auth_login(); `GC_AUTH_ERR_LOCK_TIMEOUT`; `GC_AUTH_ERR_TOKEN_EXPIRED` (the new token had already run out); the network statuses of gc_auth_login().
+/// Returns the common statuses and the network statuses, and:
+/// - `GC_AUTH_ERR_NO_REFRESH_TOKEN`: the session has no refresh token.
+/// - `GC_AUTH_ERR_UNAUTHORIZED`: the server refused the refresh token (see gc_auth_bearer()) or the
+///   new project. If it refused the project, the session continues as before.
+/// - `GC_AUTH_ERR_TOKEN_EXPIRED`: the new token had already expired.
+/// - `GC_AUTH_ERR_FORKED`: see "Fork".
+/// - `GC_AUTH_ERR_STORE`, `GC_AUTH_ERR_LOCK_TIMEOUT`: as for gc_auth_login().
 ///
-/// Threads: any. Since 0.1.0.
+/// Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_auth_refresh(auth: *mut gc_auth_t, project_id: *const c_char) -> gc_auth_status_t {
     // SAFETY: handle and string are as the header asks for.
     guard(|| unsafe { session(auth)?.refresh(optional("project_id", project_id)?) })
 }
 
-/// Tells the session that a server answered 401 to this bearer (or 403, where that means the same: some servers revoke
-/// the old token at each renewal, see `revokes_old_tokens` in the config). If it is still the current one, it is not handed out
-/// again, and the next gc_auth_bearer() renews (if the server can't be reached for that, the token is handed out after
-/// all). If a newer one is there already, nothing happens: any number of threads that report the same token cause one
-/// renewal. Call it, ask gc_auth_bearer() again, and repeat the request once.
+/// Reports that a server answered 401 to this bearer. Report a 403 too, if the server means the same
+/// by it: some servers revoke the old token at each renewal, see `revokes_old_tokens` in the config.
+/// If the session's token is still this one, the library does not hand it out again, and the next
+/// gc_auth_bearer() renews. (If that renewal can't reach the server, gc_auth_bearer() hands out the
+/// old token after all.) If the session already has a newer token, nothing happens. So any number of
+/// threads that report the same token cause one renewal, and a report that arrives during a renewal
+/// is not lost.
 ///
-/// - `auth`: the handle. Not NULL.
-/// - `bearer`: what gc_auth_bearer() or gc_auth_token() wrote. Not NULL, not empty.
+/// After the report call gc_auth_bearer() again and repeat the request once.
 ///
-/// Returns `GC_AUTH_OK`, also when the token is not the current one; `GC_AUTH_ERR_INVALID_ARGUMENT`;
-/// `GC_AUTH_ERR_INVALID_UTF8`.
+/// - `auth`: the handle.
+/// - `bearer`: text that gc_auth_bearer() or gc_auth_token() wrote. Not NULL, not empty.
 ///
-/// Threads: any; a report that arrives during a renewal is not lost. Touches no network. Since 0.1.0.
+/// Returns the common statuses; `GC_AUTH_OK` also if the token is not the current one. Does not use
+/// the network.
+///
+/// Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_auth_report_rejected(auth: *mut gc_auth_t, bearer: *const c_char) -> gc_auth_status_t {
     // SAFETY: handle and string are as the header asks for.
     guard(|| unsafe { session(auth)?.report_rejected(required("bearer", bearer)?) })
 }
 
-/// Forgets the session: both tokens, the project, and what is in the store, for all who share it.
-/// Where the config names a `logout.path`, the server is told then, with both tokens: one try within
-/// `timeout_ms`, more where nothing arrived, and whether it succeeds shows in the log only. Without
-/// a path the server is not told, and the refresh token stays good there until it expires.
+/// Ends the session: removes both tokens and the project from the handle and from the store, for
+/// every process that uses the store. If the config has a `logout.path`, the library then sends both
+/// tokens there to end the session at the server: one attempt within `timeout_ms`, or more if no
+/// byte was sent. Only the log tells whether the server accepted it. Without `logout.path` the
+/// server does not learn of the logout, and the refresh token stays valid there until it expires.
 ///
-/// The handle stays good for another gc_auth_login(). A renewal that is under way in another thread
-/// does not bring the session back. Other processes notice when they next look into the store, at
-/// the beginning of their token's renewal window; until then they hand out the token they have.
+/// The handle can be used for another gc_auth_login(). A renewal in another thread does not bring
+/// the session back. Other processes notice the logout when they next read the store, at the start
+/// of their token's renewal window. Until then they hand out their token.
 ///
-/// - `auth`: the handle. Not NULL.
+/// - `auth`: the handle.
 ///
-/// Returns `GC_AUTH_OK`; `GC_AUTH_ERR_INVALID_ARGUMENT`; `GC_AUTH_ERR_STORE` (then the session is as before, or ended,
-/// with tokens left on the disk: the message says which).
+/// Returns the common statuses, and `GC_AUTH_ERR_STORE` if the store can't be changed. The message
+/// then says whether the session is unchanged, or ended with tokens left on the disk.
 ///
-/// Threads: any. Fork: with the in-memory store a child forgets its own copy only, and does not
-/// tell the server. Since 0.1.0.
+/// Fork: with the in-memory store a child removes its own copy only, and does not tell the server.
+///
+/// Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_auth_logout(auth: *mut gc_auth_t) -> gc_auth_status_t {
     // SAFETY: the handle is as the header asks for.
     guard(|| unsafe { session(auth)?.logout() })
 }
 
-/// Frees a handle and wipes what it holds. NULL does nothing. No other thread may be using it. Does not touch the last
-/// error. Fork: a child that frees its copy touches neither network, store nor lock, and takes nothing from the parent.
+/// Frees a handle and wipes its secrets.
+///
+/// - `auth`: the handle. No other thread may use it. NULL does nothing.
+///
+/// Fork: a child that frees its copy touches no network, store or lock, and does not affect the
+/// parent.
+///
 /// Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_auth_free(auth: *mut gc_auth_t) {

@@ -10,10 +10,15 @@ use crate::error::{Error, Status};
 use crate::log::LogLevel;
 use crate::status::gc_auth_status_t;
 
-/// Takes a line of the log: `user_data` as it was given to gc_auth_set_log(), the level (1 error, 2 warning,
-/// 3 information, 4 debug), and one line of UTF-8 without a line break, which belongs to the library and is good until the
-/// function returns. It must return normally (no longjmp, no exception), and call nothing of the library but
-/// gc_auth_status_name().
+/// Receives one line of the log.
+///
+/// - `user_data`: the pointer that was passed to gc_auth_set_log().
+/// - `level`: 1 error, 2 warning, 3 information, 4 debug.
+/// - `message`: one line of UTF-8 without a line break. It belongs to the library and is valid until
+///   the function returns.
+///
+/// The function must return normally (no longjmp, no exception). It may call no function of the
+/// library except gc_auth_status_name().
 #[allow(non_camel_case_types)]
 pub type gc_auth_log_fn = Option<unsafe extern "C" fn(user_data: *mut c_void, level: i32, message: *const c_char)>;
 
@@ -36,21 +41,27 @@ impl Callback {
     }
 }
 
-/// Sets where lines about this handle's session go: requests with HTTP status and duration, logins, renewals, who made
-/// them, what was wrong with the store. No line holds a secret.
+/// Sets the function that receives this handle's log: requests with their HTTP status and duration,
+/// logins, renewals, which process made them, and faults of the store. No line holds a secret.
 ///
-/// - `auth`: the handle. Not NULL.
-/// - `log`: called for each line, by the thread whose call of the library the line is about, at the end of that call,
-///   while no lock is held. NULL turns the log off.
-/// - `user_data`: handed to `log` as it is; may be NULL. It must stay good until the log is turned off or set anew, or
-///   gc_auth_free() has returned.
-/// - `level`: the least important lines to be told: 1 errors only, 2 warnings too, 3 information too (what happens once in
-///   a token's life), 4 everything. Not looked at when `log` is NULL.
+/// - `auth`: the handle.
+/// - `log`: called for each line, on the thread whose library call the line is about, at the end of
+///   that call, while the library holds no lock. Several threads may call it at the same time. NULL
+///   turns the log off.
+/// - `user_data`: passed to `log` unchanged. May be NULL. It must stay valid until the log is turned
+///   off or replaced, or until gc_auth_free() has returned.
+/// - `level`: the least important level to receive: 1 errors; 2 also warnings; 3 also information (a
+///   few lines in a token's life); 4 everything. Ignored if `log` is NULL.
 ///
-/// Returns when no other thread is in the function that was set before; it may wait for one. `GC_AUTH_OK`;
-/// `GC_AUTH_ERR_INVALID_ARGUMENT` (`level` is none of these; the call came from within `log`).
+/// When the call returns, no other thread is inside the previous function; the call waits if
+/// necessary.
 ///
-/// Threads: any; `log` may be called by several threads at once. Fork: a child goes on with the same function. Since 0.1.0.
+/// Returns the common statuses; `GC_AUTH_ERR_INVALID_ARGUMENT` also if `level` is not one of these,
+/// or if the call comes from within `log`.
+///
+/// Fork: the child uses the same function.
+///
+/// Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_auth_set_log(
     auth: *mut gc_auth_t,

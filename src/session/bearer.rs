@@ -41,7 +41,7 @@ impl Session {
     pub fn bearer(&self) -> Result<Current> {
         match self.bearer_at(self.clock.coarse_s()) {
             Some(current) => Ok(current),
-            None => self.bearer_with_care().map(|grant| Current(Guard::from_inner(grant))),
+            None => self.bearer_slow().map(|grant| Current(Guard::from_inner(grant))),
         }
     }
 
@@ -54,7 +54,7 @@ impl Session {
     }
 
     #[cold]
-    fn bearer_with_care(&self) -> Result<Arc<Grant>> {
+    fn bearer_slow(&self) -> Result<Arc<Grant>> {
         let journal = self.log.journal();
         let deadline = self.deadline();
         if !self.is_read.load(Ordering::Acquire) {

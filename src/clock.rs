@@ -19,9 +19,9 @@ const COARSE: ClockId = ClockId::CLOCK_REALTIME;
 
 /// Goes on while the machine sleeps, where there is such a clock: tokens get older then.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-const STEADY: ClockId = ClockId::CLOCK_BOOTTIME;
+const MONOTONIC: ClockId = ClockId::CLOCK_BOOTTIME;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-const STEADY: ClockId = ClockId::CLOCK_MONOTONIC;
+const MONOTONIC: ClockId = ClockId::CLOCK_MONOTONIC;
 
 /// One exact reading of both clocks, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Clock {
     /// Both clocks, exactly.
     pub(crate) fn now(&self) -> Now {
         match self {
-            Clock::System => Now { wall_ms: read_ms(ClockId::CLOCK_REALTIME), mono_ms: read_ms(STEADY) },
+            Clock::System => Now { wall_ms: read_ms(ClockId::CLOCK_REALTIME), mono_ms: read_ms(MONOTONIC) },
             Clock::Manual(clock) => clock.now(),
             #[cfg(test)]
             Clock::Simulated(clock) => clock.now(),

@@ -80,7 +80,7 @@ pub(crate) struct Failure {
     pub(crate) version: Version,
     pub(crate) scope: Option<String>,
     pub(crate) error: Error,
-    /// Reading of the steady clock at the failure.
+    /// Monotonic time (ms) of the failure.
     pub(crate) now_ms: i64,
     /// How long early renewals rest.
     pub(crate) early_pause_ms: i64,

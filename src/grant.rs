@@ -84,7 +84,7 @@ impl Grant {
         Hot::has(self.hot.load(Ordering::Acquire), coarse_s)
     }
 
-    /// Somebody looked at the token at this time, and it was fresh.
+    /// Notes that the token was fresh at this time.
     pub(crate) fn warm(&self, now: Now) {
         let (before, hot) = (self.hot.load(Ordering::Acquire), self.schedule.hot(now));
         if before != NO_MORE && hot != Hot::NEVER {
@@ -114,12 +114,12 @@ impl Grant {
         self.record.tokens.token().ok_or_else(|| self.no_token())
     }
 
-    /// The error of one who asks for the token where there is none.
+    /// The error of a caller that asks for a token that is not there.
     pub(crate) fn no_token(&self) -> Error {
         no_token(&self.record, self.place.as_deref())
     }
 
-    /// The error of one who asks for the refresh token where there is none.
+    /// The error of a caller that asks for a refresh token that is not there.
     pub(crate) fn no_refresh_token(&self) -> Error {
         if self.record.tokens.is_none() {
             return Error::new(Status::NoRefreshToken, why_no_token(&self.record, self.place.as_deref()));

@@ -122,7 +122,7 @@ impl Platform {
         })
     }
 
-    /// Asks the server for nothing in particular, without credentials. Also gives the certificates that it showed.
+    /// Sends a request without credentials. Also returns the certificates that the server showed.
     pub(crate) fn probe(&self, deadline: Instant) -> Result<(Answer, Vec<CertificateDer<'static>>)> {
         self.transport.probe(&self.login_at, deadline)
     }
@@ -210,7 +210,7 @@ impl Platform {
         sent.map(drop).map_err(|failure| failure.error)
     }
 
-    /// What a process is told that need not ask, as another has heard it already.
+    /// The error for a process that does not ask the server, because another process got this refusal already.
     pub(crate) fn refused_elsewhere(&self, refusal: &Refusal, rest: Duration, journal: &Journal) -> Error {
         let place = Place { what: "refresh", endpoint: &self.refresh_at, refused: None, journal };
         let said = if refusal.is_final {
@@ -326,8 +326,8 @@ impl Platform {
         Tokens::new(Some(token), refresh_token, token_type, scope)
     }
 
-    /// What there is in a success answer in the place of a token. Only what is for people and names, as far as they look
-    /// like names: the rest may be tokens.
+    /// Describes a success answer that has no token: texts for people, and names that look like names. Anything else may
+    /// be a token.
     fn without_token(&self, json: &WipedJson, secrets: &[&str]) -> String {
         let is_name = |text: &&str| {
             text.len() <= 24

@@ -74,8 +74,8 @@ pub(crate) struct Schedule {
     watch_pause_ms: i64,
     /// The server's clock minus ours.
     offset_ms: i64,
-    /// Reading of the steady clock before which a token that the server has just sent counts as fresh, whatever the
-    /// wall clock says: a wrong clock must not make a renewal at every call.
+    /// Until this monotonic time (ms) a token that the server has just sent counts as fresh, whatever the wall clock
+    /// says: a wrong clock must not make a renewal at every call.
     quiet_until_mono_ms: i64,
     /// When the token came, by the server's clock and our monotonic one: a wall clock that is set back since then makes
     /// the token no younger.
@@ -149,9 +149,9 @@ impl Schedule {
     /// The server's clock: what our wall clock makes of it, or what the monotonic one makes of the time when the token
     /// came, if that is later.
     fn wall_ms(&self, now: Now) -> i64 {
-        let steady =
+        let monotonic =
             self.came.map_or(i64::MIN, |came| came.wall_ms.saturating_add(now.mono_ms.saturating_sub(came.mono_ms)));
-        now.wall_ms.saturating_add(self.offset_ms).max(steady)
+        now.wall_ms.saturating_add(self.offset_ms).max(monotonic)
     }
 
     /// Where the token stands.

@@ -103,7 +103,7 @@ pub struct Config {
     pub(crate) timeout: Duration,
     pub(crate) retries: u32,
     pub(crate) connection: Settings,
-    /// Whom a Redis has to convince that it is the one.
+    /// The CAs that must have issued a Redis's certificate.
     #[cfg(feature = "redis")]
     pub(crate) redis_trust: Trust,
     pub(crate) public_key: Option<String>,

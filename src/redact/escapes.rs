@@ -1,4 +1,4 @@
-//! Text as those read it who undo its escapes, with the place of each byte in the text that it came from.
+//! Text with its escapes undone, as a reader may decode it, and the position of each byte in the original text.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! When the store may be looked into while that can wait: one thread at a time, with a pause after each look, and longer
+//! When the store may be read while that is not urgent: one thread at a time, with a pause after each look, and longer
 //! ones after looks that failed.
 #![forbid(unsafe_code)]
 

@@ -75,7 +75,7 @@ pub struct Session {
     unsaved: ArcSwapOption<Unsaved>,
     /// Why a login that was never saved has come to nothing; until the next one.
     displaced: ArcSwapOption<Error>,
-    /// Reading of the steady clock before which it is not offered to the store again.
+    /// Earliest monotonic time (ms) at which it is offered to the store again.
     save_again_ms: AtomicI64,
     counts: Counts,
     log: Log,

@@ -494,8 +494,8 @@ pub struct HostClock {
 impl HostClock {
     pub(crate) fn now(&self) -> Now {
         let inner = self.world.lock();
-        let steady = i64::try_from(self.host).unwrap_or(0) * 1_000_003 + inner.now_ms;
-        Now { wall_ms: EPOCH_MS + inner.now_ms + inner.hosts[self.host].offset_ms, mono_ms: steady }
+        let monotonic = i64::try_from(self.host).unwrap_or(0) * 1_000_003 + inner.now_ms;
+        Now { wall_ms: EPOCH_MS + inner.now_ms + inner.hosts[self.host].offset_ms, mono_ms: monotonic }
     }
 
     pub(crate) fn machine(&self) -> String {

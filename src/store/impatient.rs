@@ -1,4 +1,4 @@
-//! A store as a call sees it that has a valid token: it waits for it only so long, all in all.
+//! A store with a time limit, for a call that has a valid token: all its waits for the store together have a limit.
 #![forbid(unsafe_code)]
 
 use std::fmt;

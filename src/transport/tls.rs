@@ -1,4 +1,4 @@
-//! Whom we trust, who we are, and what a failed handshake means.
+//! Trusted CAs, the client certificate, and the meaning of a failed handshake.
 #![forbid(unsafe_code)]
 
 use std::fs;

@@ -28,7 +28,7 @@ program ours_first "$archive" "$work/libother.a"
 program other_first "$work/libother.a" "$archive"
 program whole -Wl,--whole-archive "$archive" "$work/libother.a" -Wl,--no-whole-archive
 
-# Panics to order are not in the archive that is installed, so another one is made in the same way.
+# Injected panics are not in the archive that is installed, so another one is made in the same way.
 cargo build --quiet --locked -p gcauth --lib --features failpoints --target-dir "$target"
 scripts/static-archive "$target/debug/libgcauth.a" "$work/libgcauth.a"
 cc -std=c99 -Wall -Wextra -Wpedantic -Iinclude tests/artefacts/unwinder.c "$work/libgcauth.a" "${native[@]}" -rdynamic \

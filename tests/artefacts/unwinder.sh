@@ -9,7 +9,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 unset MAKEFLAGS MFLAGS MAKELEVEL
 
-# Panics to order are not in the library that is installed, so another one is made in the same way.
+# Injected panics are not in the library that is installed, so another one is made in the same way.
 cargo build --quiet --locked -p gcauth --lib --features failpoints --target-dir "$target"
 cp "$target/debug/libgcauth.so" "$work/libgcauth.so.0"
 

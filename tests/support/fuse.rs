@@ -1,4 +1,4 @@
-//! A file system of the tests' own, in memory, that hangs, delays, fails and tells the time to order: what a network file
+//! A file system of the tests' own, in memory, that hangs, delays, fails and tells the time as a test says: what a network file
 //! system does on a bad day.
 #![allow(dead_code)]
 

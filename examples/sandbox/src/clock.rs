@@ -1,4 +1,4 @@
-//! The server's clock: the machine's, shifted to order.
+//! The server's clock: the machine's, which tests can shift.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -1,4 +1,4 @@
-//! Faults to order: what the server does wrong, to which requests, how often.
+//! Injected faults: what the server does wrong, to which requests, how often.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

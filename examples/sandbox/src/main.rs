@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Parser;
 use gcauth_sandbox::{Algorithm, BadTls, Options, Sandbox, User, write_file};
 
-/// A stand-in for the authentication server: logins, rotating refresh tokens, signed access tokens, faults to order.
+/// A stand-in for the authentication server: logins, rotating refresh tokens, signed access tokens, injected faults.
 ///
 /// When it is ready it prints one line with its addresses. The user of the demo is "ada" with the password
 /// "lovelace", organization "analytical-engines", projects "genomes" and "exomes".
@@ -165,7 +165,7 @@ fn guide(sandbox: &Sandbox, accounts: &[User]) -> io::Result<()> {
         text.push_str(&format!("user {username}, password {password}, organization {organization}"));
         text.push_str(&format!(", projects: {}\n", projects.join(", ")));
     }
-    text.push_str(&format!("\nWhat happened: curl {control}/counters; it can also break to order, see its README.\n"));
+    text.push_str(&format!("\nWhat happened: curl {control}/counters; it can also inject faults, see its README.\n"));
     text.push_str("Ctrl-C ends it.\n");
     let mut stdout = io::stdout();
     stdout.write_all(text.as_bytes())?;

@@ -315,7 +315,7 @@ impl Sandbox {
         self.shared.reset();
     }
 
-    /// Orders a fault.
+    /// Injects a fault.
     ///
     /// # Panics
     ///

@@ -1,4 +1,4 @@
-//! The sandbox's own CA, its certificates, and certificates that are wrong to order.
+//! The sandbox's own CA, its certificates, and certificates with injected faults.
 
 use std::fmt;
 use std::io;

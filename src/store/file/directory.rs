@@ -104,7 +104,7 @@ impl Directory {
         self.file(&format!(".tmp.{:016x}", random::number()))
     }
 
-    /// That nobody else can put files there.
+    /// Checks that no other user can put files there.
     pub(super) fn check(&self) -> Result<()> {
         let here = self.path.display();
         if self.name.is_empty() {
@@ -163,7 +163,7 @@ impl Directory {
         self.open(path, &options)?.ok_or_else(|| failed("make", path, &ErrorKind::NotFound.into()))
     }
 
-    /// A file that is nobody else's, and no link to anywhere.
+    /// Opens a file that belongs to us and is not a link.
     fn open(&self, path: &Path, options: &OpenOptions) -> Result<Option<(File, Metadata)>> {
         // Without O_NONBLOCK a FIFO would hold us until somebody writes.
         let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;

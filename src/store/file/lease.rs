@@ -27,10 +27,10 @@ use crate::secret::SecretBytes;
 use crate::store::{Commit, Expected, Lock};
 use crate::wiped_json::{Member, WipedJson, write_object};
 
-/// The pauses of one who waits for a lease.
+/// Pauses between two looks at a lease that another process holds.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
-/// How long one who waits goes by what a client of a network file system remembers of a directory.
+/// How long a waiting process relies on the directory listing that a network file system's client has cached.
 const NEWS: Duration = Duration::from_secs(1);
 /// The term of a lease that can't be read.
 const UNKNOWN_TERM: Duration = Duration::from_secs(60);
@@ -283,7 +283,7 @@ impl Leased {
         self.base.codec.read(text.expose()).is_ok_and(|record| !record.tokens.is_none())
     }
 
-    /// Does what somebody did not come to who logged out.
+    /// Completes an interrupted logout.
     fn finish(&self, tombstone: &Present) -> Result<()> {
         for number in self.list()?.records.range(..tombstone.number) {
             let text = self.directory().read(&self.directory().file(&names::record(*number)))?;

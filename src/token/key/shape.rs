@@ -1,4 +1,4 @@
-//! What a text is that was meant to be a key and is none, and what to give instead.
+//! Describes a text that is not a key although it should be, and says what to give instead.
 #![forbid(unsafe_code)]
 
 use crate::redact;

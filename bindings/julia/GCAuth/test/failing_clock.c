@@ -1,4 +1,4 @@
-/* To be preloaded: a clock that can be made to fail, which is the one thing that makes the library panic to order. */
+/* To be preloaded: a clock that can be made to fail, which is the one way to make the library panic in a test. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

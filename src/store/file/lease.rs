@@ -343,14 +343,15 @@ impl Leased {
         if number.1 == 0 {
             return Ok(Standing::Free);
         }
-        let Some((text, found)) = self.directory().read(&self.directory().file(&names::lease(number)))? else {
+        let path = self.directory().file(&names::lease(number));
+        let Some((text, found)) = self.directory().read(&path)? else {
             return Ok(Standing::Unknown);
         };
         if self.is_there(&names::released(number))? {
             return Ok(Standing::Free);
         }
         let term = read_term(text.expose());
-        let end = end_of(&found, term)?;
+        let end = end_of(&path, &found, term)?;
         let now = self.directory().time()?;
         // The clock of whoever keeps the files may have been set back: nothing lasts longer than its term.
         let rest = term.saturating_sub(self.first_met(number, found).elapsed());
@@ -407,7 +408,7 @@ impl Leased {
         };
         let lease = Lease {
             number,
-            end: end_of(&found, term)?,
+            end: end_of(&path, &found, term)?,
             ends: taken.checked_add(term),
             found,
             version,
@@ -548,10 +549,12 @@ impl Drop for Lease {
     }
 }
 
-/// The moment that lies `term` after a file was written.
-pub(super) fn end_of(found: &Metadata, term: Duration) -> Result<SystemTime> {
+/// The moment that lies `term` after the file at `path` was written.
+pub(super) fn end_of(path: &Path, found: &Metadata, term: Duration) -> Result<SystemTime> {
     let end = found.modified().ok().and_then(|written| written.checked_add(term));
-    end.ok_or_else(|| store_error("the file system of the session store keeps no times; keep the store on another"))
+    end.ok_or_else(|| {
+        store_error(format!("the file system of {} keeps no times; keep the store on another", path.display()))
+    })
 }
 
 /// A lease: how long it is, and for people whose.

@@ -1052,7 +1052,8 @@ fn on(kind: &str, options: &str, work: impl FnOnce(&Place) + std::panic::UnwindS
         return false;
     }
     let outcome = std::panic::catch_unwind(|| work(&place));
-    assert!(Command::new("umount").arg(&place.0).status().unwrap().success());
+    // Lazily: a process that another test has started may still have what was open here.
+    assert!(Command::new("umount").arg("--lazy").arg(&place.0).status().unwrap().success());
     outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     true
 }
@@ -1410,4 +1411,12 @@ fn a_store_without_its_method_is_not_an_empty_one() {
     let place = Place::new();
     std::os::unix::fs::symlink("/dev/null", place.file("")).unwrap();
     assert_eq!(place.store(LockChoice::Flock).load(later()).unwrap_err().status(), Status::Store);
+}
+
+#[test]
+fn a_time_that_cannot_be_told_names_the_file() {
+    let path = std::env::current_exe().unwrap();
+    let found = std::fs::metadata(&path).unwrap();
+    let error = super::lease::end_of(&path, &found, Duration::MAX).unwrap_err();
+    assert!(error.message().contains(&path.display().to_string()), "{error}");
 }

@@ -68,6 +68,7 @@ pub(super) fn tidy(directory: &Directory, listing: &Listing) -> Result<()> {
 
 /// Whether a file has stood for a while by now.
 pub(super) fn is_settled(directory: &Directory, suffix: &str, now: SystemTime) -> Result<bool> {
-    let found = directory.look_at(&directory.file(suffix))?;
-    Ok(found.is_some_and(|found| end_of(&found, SETTLED).is_ok_and(|end| end < now)))
+    let path = directory.file(suffix);
+    let found = directory.look_at(&path)?;
+    Ok(found.is_some_and(|found| end_of(&path, &found, SETTLED).is_ok_and(|end| end < now)))
 }

@@ -384,8 +384,8 @@ impl Place<'_> {
             _ => (Status::Http, "unexpected; check host and paths in the config"),
         };
         // Servers say this of unknown users, and of paths that are not theirs.
-        let also =
-            if answer.status == 404 && self.refused.is_some() { ", and host and path in the config" } else { "" };
+        let is_path_in_doubt = answer.status == 404 && self.refused.is_some();
+        let also = if is_path_in_doubt { "; check host and path in the config as well" } else { "" };
         let said = match server_words(answer.body.expose(), secrets) {
             Some(text) => format!("HTTP {}: \"{text}\"; {hint}{also}", answer.status),
             None => format!("HTTP {}; {hint}{also}", answer.status),

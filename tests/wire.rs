@@ -540,3 +540,12 @@ fn a_ca_file_that_can_not_be_used() {
         assert!(error.message().contains("ca_file"), "{error}");
     }
 }
+
+#[test]
+fn a_404_puts_the_path_in_doubt_in_a_sentence_of_its_own() {
+    let world = World::new();
+    let session = world.logged_in(json!({}));
+    world.order(Fault::new(Target::Refresh, status_with(404, None, &[])));
+    let error = assert_status(session.refresh(None), Status::Unauthorized);
+    assert!(error.message().contains("log in again; check host and path in the config as well"), "{error}");
+}

@@ -467,6 +467,37 @@ static void session_info(struct sandbox *sandbox)
     gc_auth_free(auth);
 }
 
+/* What it tells of trouble, and that it tells nothing of what has passed. */
+static void session_health(struct sandbox *sandbox)
+{
+    char members[700], place[700];
+    gc_auth_t *auth;
+    char *text;
+    sprintf(members, "\"store\":\"file:%s/health\"", sandbox->dir);
+    sprintf(place, "\"place\":\"%s/health\"", sandbox->dir);
+    auth = sandbox_session(sandbox, members);
+    text = text_of(gc_auth_session_info, auth);
+    CHECK_HOLDS(text, place);
+    CHECK(strstr(text, "refused_") == NULL && strstr(text, "last_failure") == NULL && strstr(text, "next_try_at") == NULL);
+    free(text);
+
+    sandbox_fault(sandbox, "{\"on\":\"refresh\",\"do\":{\"status\":{\"code\":401,\"body\":{\"json\":{\"error\":\"invalid_grant\"}}}}}");
+    CHECK_STATUS(gc_auth_refresh(auth, NULL), GC_AUTH_ERR_UNAUTHORIZED);
+    text = text_of(gc_auth_session_info, auth);
+    CHECK_HOLDS(text, "\"refused_with\":401,\"refused_at\":1");
+    CHECK_HOLDS(text, "\"last_failure\":{\"status\":\"GC_AUTH_ERR_UNAUTHORIZED\",\"message\":\"refresh at ");
+    CHECK_HOLDS(text, "invalid_grant");
+    CHECK_HOLDS(text, ",\"at\":1");
+    CHECK(strstr(text, "next_try_at") == NULL);
+    free(text);
+
+    CHECK_OK(gc_auth_refresh(auth, NULL));
+    text = text_of(gc_auth_session_info, auth);
+    CHECK(strstr(text, "refused_") == NULL && strstr(text, "last_failure") == NULL);
+    free(text);
+    gc_auth_free(auth);
+}
+
 int main(void)
 {
     static const char *const options[] = { "--alg", "EdDSA", NULL };
@@ -490,6 +521,7 @@ int main(void)
     bearer_expiry(auth);
     renewed_by_a_size_query(&sandbox, auth);
     session_info(&sandbox);
+    session_health(&sandbox);
     gc_auth_free(auth);
     free(public_key);
     sandbox_stop(&sandbox);

@@ -260,3 +260,24 @@ fn a_child_does_not_wait() {
     assert_eq!(fs::read_to_string(&done).unwrap(), "good");
     fs::remove_file(&done).unwrap();
 }
+
+#[test]
+fn a_file_system_that_is_only_slow_sees_early_renewals() {
+    let _with = with_others();
+    let Some(disk) = Disk::mount() else { return };
+    let world = world();
+    let session = stored(&world, &disk, TIMEOUT_MS);
+    login(&session).unwrap();
+    let old = bearer(&session).unwrap();
+    world.advance(IN_WINDOW_S);
+    // As a server in the next building; a renewal asks it some hundred times.
+    disk.remember(Duration::from_secs(3));
+    disk.slow(1, 1);
+    for _ in 0..ROUNDS {
+        if bearer(&session).unwrap() != old {
+            break;
+        }
+        world.advance((LIFE_S - IN_WINDOW_S) / f64::from(ROUNDS) / 2.0);
+    }
+    assert_ne!(bearer(&session).unwrap(), old, "nobody renews before the end");
+}

@@ -18,6 +18,7 @@ use crate::log::{Journal, LogLevel};
 use crate::random;
 use crate::renewal::{Renewed, Wish};
 use crate::schedule::Life;
+use crate::store::Hurry;
 
 /// A rest for longer than this spares the store looks at it.
 const LONG_REST: Duration = Duration::from_secs(5);
@@ -64,6 +65,7 @@ impl Session {
                 let Some(_look) = self.look() else {
                     return Ok(grant);
                 };
+                let _hurry = Hurry::enter();
                 self.read_store(self.early_until(deadline))
             } else {
                 self.read_once(|| deadline)
@@ -98,6 +100,7 @@ impl Session {
                     };
                     may_try_early = false;
                     // A store that is down costs nothing; the next round looks whether the token is still valid.
+                    let _hurry = Hurry::enter();
                     let _ = self.read_store(self.early_until(deadline));
                 }
                 Need::EarlyRenewal => {

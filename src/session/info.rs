@@ -15,6 +15,7 @@ use crate::probe::Probe;
 use crate::record::{LastFailure, Notes};
 use crate::secret::SecretBytes;
 use crate::status::status_name;
+use crate::store::Hurry;
 use crate::token::{self, Payload};
 use crate::wiped_json::{Member, write_object};
 
@@ -157,6 +158,7 @@ impl Session {
     fn looked_up(&self) -> Result<(Arc<Grant>, Notes)> {
         self.read_once(|| self.deadline())?;
         let grant = self.current.load_full();
+        let _hurry = Hurry::enter();
         let Ok(Some(found)) = self.store.load(self.early_until(self.deadline())) else {
             let notes = grant.record.notes.clone();
             return Ok((grant, notes));

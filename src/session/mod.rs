@@ -32,7 +32,7 @@ use crate::renewal::{Renewal, Renewed, Wish};
 use crate::schedule::{Origin, Policy, Watch};
 #[cfg(feature = "redis")]
 use crate::store::RedisStore;
-use crate::store::{Codec, FileStore, Impatient, MemoryStore, Store};
+use crate::store::{Codec, FileStore, Hurry, Impatient, MemoryStore, Store};
 use crate::text::{is_quoted, is_visible_ascii};
 use crate::token::{KeyCache, Payload};
 use crate::wrong_clocks::WrongClocks;
@@ -432,6 +432,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         // The last chance for an answer that the store could not take; a child leaves it to its parent.
         if self.unsaved.load().as_deref().is_some_and(Unsaved::is_of_this_process) {
+            let _hurry = Hurry::enter();
             let _ = self.save(self.early_until(self.deadline()), &self.log.journal());
         }
     }

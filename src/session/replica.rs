@@ -20,7 +20,7 @@ use crate::record::{Record, Tokens, Version};
 use crate::redact::clean;
 use crate::renewal::{early_after_doubt_ms, fingerprint};
 use crate::schedule::{Life, Origin, Watch};
-use crate::store::{Commit, Expected};
+use crate::store::{Commit, Expected, Hurry};
 
 /// Longer than a store takes to take a record, or to fail.
 const LONGEST_SAVE_MS: i64 = 20_000;
@@ -141,7 +141,7 @@ impl Session {
         self.read_store(deadline).is_ok() && !self.is_current(grant)
     }
 
-    /// How long a caller that has a valid token waits for the store.
+    /// How long a caller that has a valid token, and is in a hurry, waits for the store.
     pub(super) fn early_until(&self, deadline: Instant) -> Instant {
         deadline.min(self.clock.instant() + self.store.habits().early_patience)
     }
@@ -196,8 +196,9 @@ impl Session {
         if began_ms >= due_ms
             && self.save_again_ms.compare_exchange(due_ms, while_at_it, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         {
-            let is_good = self.is_good(&self.current.load());
-            let _ = self.save(if is_good { self.early_until(deadline) } else { deadline }, journal);
+            let hurry = self.is_good(&self.current.load()).then(Hurry::enter);
+            let _ = self.save(if hurry.is_some() { self.early_until(deadline) } else { deadline }, journal);
+            drop(hurry);
             let ended_ms = self.clock.now().mono_ms;
             self.save_again_ms.store(ended_ms.saturating_add(ended_ms.saturating_sub(began_ms)), Ordering::Release);
         }

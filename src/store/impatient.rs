@@ -1,6 +1,7 @@
 //! A store with a time limit, for a call that has a valid token: all its waits for the store together have a limit.
 #![forbid(unsafe_code)]
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,6 +11,30 @@ use super::{Commit, Expected, Habits, Lock, Store};
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::record::{Notes, Record, Version};
+
+thread_local! { static IS_IN_A_HURRY: Cell<bool> = const { Cell::new(false) } }
+
+/// While this lives, its thread has a valid token in hand, and leaves a store that does not get on.
+pub(crate) struct Hurry {
+    was_before: bool,
+}
+
+impl Hurry {
+    pub(crate) fn enter() -> Self {
+        Hurry { was_before: IS_IN_A_HURRY.replace(true) }
+    }
+
+    /// Whether this thread is in a hurry.
+    pub(crate) fn is_on() -> bool {
+        IS_IN_A_HURRY.get()
+    }
+}
+
+impl Drop for Hurry {
+    fn drop(&mut self) {
+        IS_IN_A_HURRY.set(self.was_before);
+    }
+}
 
 /// A store that is given up when the caller's patience is at an end.
 pub(crate) struct Impatient {
@@ -26,6 +51,7 @@ struct Patience {
 impl Patience {
     /// What `work` gives, which is told when to end, `until` at the latest.
     fn spend<T>(&self, until: Instant, work: impl FnOnce(Instant) -> T) -> T {
+        let _hurry = Hurry::enter();
         let began = self.clock.instant();
         let left_us = self.left_us.load(Ordering::Relaxed);
         let done = work(until.min(began + Duration::from_micros(left_us)));

@@ -17,7 +17,7 @@ use crate::record::{Notes, Record, Version};
 
 pub(crate) use codec::Codec;
 pub(crate) use file::{FileStore, LockChoice};
-pub(crate) use impatient::Impatient;
+pub(crate) use impatient::{Hurry, Impatient};
 pub(crate) use memory::MemoryStore;
 #[cfg(feature = "redis")]
 pub(crate) use redis::{RedisStore, RedisUrl};
@@ -77,7 +77,7 @@ pub(crate) struct Habits {
     pub(crate) look_pause: Duration,
     /// How long to wait for the lock between two looks at the record.
     pub(crate) lock_slice: Duration,
-    /// How long a call that has a valid token waits for the store, all in all.
+    /// How long a call that has a valid token waits for the store, all in all, while the store gets on.
     pub(crate) early_patience: Duration,
 }
 

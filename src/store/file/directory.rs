@@ -13,6 +13,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use zeroize::Zeroizing;
 
+use super::helper::step;
 use crate::error::{Error, Result, Status};
 use crate::files::{self, beyond_standard, check_size};
 use crate::random;
@@ -106,6 +107,7 @@ impl Directory {
 
     /// Checks that no other user can put files there.
     pub(super) fn check(&self) -> Result<()> {
+        step();
         let here = self.path.display();
         if self.name.is_empty() {
             return Err(store_error(format!("the session store {here} names no file; add a file name to it")));
@@ -146,6 +148,7 @@ impl Directory {
         let mut bytes = SecretBytes::with_capacity(usize::try_from(found.len()).unwrap_or(0).saturating_add(1))?;
         let mut chunk = Zeroizing::new([0u8; CHUNK]);
         loop {
+            step();
             match file.read(&mut chunk[..]) {
                 Ok(0) => return Ok(Some((bytes, found))),
                 Ok(count) => bytes.push(chunk.get(..count).unwrap_or_default())?,
@@ -165,6 +168,7 @@ impl Directory {
 
     /// Opens a file that belongs to us and is not a link.
     fn open(&self, path: &Path, options: &OpenOptions) -> Result<Option<(File, Metadata)>> {
+        step();
         // Without O_NONBLOCK a FIFO would hold us until somebody writes.
         let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
         let opened = options.clone().mode(MODE).custom_flags(flags.bits()).open(path).and_then(beyond_standard);
@@ -199,6 +203,7 @@ impl Directory {
 
     /// The state of what is at `path`, a link itself if it is one. None: nothing is there.
     pub(super) fn look_at(&self, path: &Path) -> Result<Option<Metadata>> {
+        step();
         match again(|| fs::symlink_metadata(path)) {
             Ok(found) => Ok(Some(found)),
             Err(error) if is_gone(&error) => Ok(None),
@@ -208,6 +213,7 @@ impl Directory {
 
     /// What the names of the files beside the store begin with after the store's own.
     pub(super) fn suffixes(&self) -> Result<Vec<String>> {
+        step();
         let list = || -> io::Result<Vec<String>> {
             let mut suffixes = Vec::new();
             stale(Moment::List)?;
@@ -242,10 +248,9 @@ impl Directory {
     pub(super) fn reserve(&self, path: PathBuf, size: usize) -> Result<Temporary> {
         let (temporary, mut file) = self.make(path)?;
         let mut fill = || {
-            check_size(size.next_multiple_of(CHUNK))?;
-            for _ in 0..size.div_ceil(CHUNK) {
-                file.write_all(&[0u8; CHUNK])?;
-            }
+            check_size(size)?;
+            file.write_all(&vec![0; size])?;
+            step();
             file.sync_all()
         };
         fill().map_err(|error| failed("write", &temporary.0, &error))?;
@@ -278,6 +283,7 @@ impl Directory {
 
     /// Removes a file; that it is not there is as good.
     pub(super) fn remove(&self, path: &Path) -> Result<()> {
+        step();
         match fs::remove_file(path) {
             Err(error) if !is_gone(&error) => Err(failed("remove", path, &error)),
             _ => Ok(()),
@@ -300,6 +306,7 @@ impl Directory {
     }
 
     fn rename(&self, temporary: Temporary, target: &Path) -> io::Result<()> {
+        step();
         fs::rename(&temporary.0, target)?;
         // The name is another's now.
         temporary.keep();
@@ -308,6 +315,7 @@ impl Directory {
 
     /// Gives the file at `source` the name `target` too, if nobody has it.
     pub(super) fn link(&self, source: &Path, target: &Path) -> Result<Link> {
+        step();
         match fs::hard_link(source, target) {
             Ok(()) => Ok(Link::Made),
             // The answer to a request that was sent twice is about the first: look who has the name.
@@ -323,6 +331,7 @@ impl Directory {
 
     /// Makes the names durable.
     pub(super) fn sync(&self) -> Result<()> {
+        step();
         match files::open(&self.path).and_then(|directory| directory.sync_all()) {
             // Some network file systems have nothing to sync there.
             Err(error) if error.kind() != ErrorKind::InvalidInput => Err(failed("sync", &self.path, &error)),
@@ -350,11 +359,15 @@ impl Temporary {
 
     /// Writes `text`, and nothing else, into `file`, which is this one; it is on the disk afterwards.
     pub(super) fn fill(&self, mut file: &File, text: &[u8]) -> Result<()> {
+        step();
         let length = u64::try_from(text.len()).unwrap_or(u64::MAX);
         check_size(text.len())
             .and_then(|()| file.write_all(text))
             .and_then(|()| file.set_len(length))
-            .and_then(|()| file.sync_all())
+            .and_then(|()| {
+                step();
+                file.sync_all()
+            })
             .map_err(|error| failed("write", &self.0, &error))
     }
 

@@ -8,18 +8,22 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use nix::sys::signal::{SigSet, SigmaskHow};
 
 use crate::error::{Error, Result, Status};
 use crate::fork::ProcessMark;
+use crate::store::Hurry;
 
 /// Work with files needs little; the host's thread-local data may need the rest.
 const STACK: usize = 1 << 20;
+
+/// A caller in a hurry leaves work that has not got on for so long.
+const STANDSTILL: Duration = Duration::from_millis(250);
 
 /// The helpers of this process. Whoever looks for one waits for nobody: a fork may come at any moment.
 static HELPERS: ArcSwapOption<Vec<Weak<Helper>>> = ArcSwapOption::const_empty();
@@ -37,6 +41,8 @@ pub(super) struct Helper {
     /// A forked child has the memory of its parent's helper, but not the thread.
     process: ProcessMark,
     state: Mutex<State>,
+    /// How many calls of the kernel have come back.
+    steps: Arc<AtomicU64>,
 }
 
 #[derive(Default)]
@@ -56,6 +62,7 @@ struct Job {
 struct Caller {
     thread: u64,
     has_left: AtomicBool,
+    steps: Arc<AtomicU64>,
 }
 
 /// What work gave, for who waits for it.
@@ -75,7 +82,8 @@ impl Helper {
     /// The one of the store at `path` in this process.
     pub(super) fn of(path: &Path) -> Arc<Self> {
         let process = ProcessMark::current();
-        let fresh = Arc::new(Helper { store: path.to_owned(), process, state: Mutex::default() });
+        let fresh =
+            Arc::new(Helper { store: path.to_owned(), process, state: Mutex::default(), steps: Arc::default() });
         let known = |helpers: &[Weak<Helper>]| {
             helpers.iter().filter_map(Weak::upgrade).find(|other| other.process == process && other.store == path)
         };
@@ -104,7 +112,11 @@ impl Helper {
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let began = Instant::now();
-        let caller = Arc::new(Caller { thread: super::this_thread(), has_left: AtomicBool::new(false) });
+        let caller = Arc::new(Caller {
+            thread: super::this_thread(),
+            has_left: AtomicBool::new(false),
+            steps: self.steps.clone(),
+        });
         let outcome = Arc::new(Outcome { value: Mutex::new(Slot::Empty), ready: Condvar::new() });
         let filling = Filling(outcome.clone());
         let work = Box::new(move || filling.fill(work()));
@@ -112,12 +124,23 @@ impl Helper {
             // A sandbox may forbid threads. How long this takes is up to the file system.
             self.work_off();
         }
-        let value = outcome.value.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = until.saturating_duration_since(Instant::now());
-        let (mut value, _) = outcome
-            .ready
-            .wait_timeout_while(value, left, |value| matches!(value, Slot::Empty))
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut value = outcome.value.lock().unwrap_or_else(PoisonError::into_inner);
+        let longest = if Hurry::is_on() { STANDSTILL } else { Duration::MAX };
+        let (mut steps, mut stepped) = (self.steps.load(Ordering::Relaxed), began);
+        while matches!(*value, Slot::Empty) {
+            let now = Instant::now();
+            let seen = self.steps.load(Ordering::Relaxed);
+            if seen != steps {
+                (steps, stepped) = (seen, now);
+            }
+            let left = until.saturating_duration_since(now).min(longest.saturating_sub(now - stepped));
+            if left.is_zero() {
+                break;
+            }
+            // Who is in a hurry looks now and then whether the work gets on.
+            let slice = left.min(longest / 5);
+            value = outcome.ready.wait_timeout(value, slice).unwrap_or_else(PoisonError::into_inner).0;
+        }
         match std::mem::replace(&mut *value, Slot::Lost) {
             Slot::Full(done) => done,
             Slot::Lost => Err(Error::new(Status::Internal, "work at the session store ended without an outcome")),
@@ -176,6 +199,11 @@ impl Helper {
 /// Whether nobody waits any more for what this thread does: then it begins nothing that others can see.
 pub(super) fn is_abandoned() -> bool {
     CALLER.with_borrow(|caller| caller.as_ref().is_some_and(|caller| caller.has_left.load(Ordering::SeqCst)))
+}
+
+/// Says that the kernel has answered once more.
+pub(super) fn step() {
+    CALLER.with_borrow(|caller| caller.as_ref().map(|caller| caller.steps.fetch_add(1, Ordering::Relaxed)));
 }
 
 /// The number of the thread in whose name this one works, if it is another's.

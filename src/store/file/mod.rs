@@ -59,7 +59,8 @@ const HABITS: Habits = Habits {
     look_pause: Duration::from_millis(100),
     // In slices, so that what the holder achieves is seen by all who wait, and not by one after the other.
     lock_slice: Duration::from_millis(500),
-    early_patience: Duration::from_millis(250),
+    // A renewal asks a file server some hundred times.
+    early_patience: Duration::from_secs(2),
 };
 /// For somebody else's write to end, when the method is repaired.
 const REPAIR_WAIT: Duration = Duration::from_secs(3);

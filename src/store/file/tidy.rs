@@ -9,10 +9,10 @@ use super::lease::end_of;
 use super::names::{self, Listing, Numbered};
 use crate::error::Result;
 
-/// What has not changed for so long, nobody is at work with, who is not stopped.
+/// A file untouched for this long is not in use by any running process.
 const SETTLED: Duration = Duration::from_secs(10);
 
-/// Removes what is two generations behind, and what those left who died.
+/// Removes files that are two generations old, and files that dead processes left.
 pub(super) fn tidy(directory: &Directory, listing: &Listing) -> Result<()> {
     let generation = listing.records.last().copied().unwrap_or(0);
     let attempt = Listing::highest(&listing.leases, generation);

@@ -49,30 +49,37 @@ impl Author {
         Author { host: host.unwrap_or_else(|| "unknown".to_owned()), pid: std::process::id(), place: Place::here() }
     }
 
-    /// Whether it is known to have ended: a process of this very machine and namespace that is no more, or whose number
-    /// another one has now.
-    pub(crate) fn has_ended(&self) -> bool {
-        let (Some(place), Some(here)) = (&self.place, Place::here()) else {
-            return false;
-        };
-        let Some(pid) = i32::try_from(self.pid).ok().filter(|pid| *pid > 0) else {
-            return false;
-        };
+    /// Whether it runs yet, for a process of this very machine and namespace: one that is no more does not, nor one
+    /// whose number another has now. None where that can't be known.
+    pub(crate) fn is_running(&self) -> Option<bool> {
+        #[cfg(test)]
+        if let Some(is_running) = crate::simulation::is_running(self) {
+            return is_running;
+        }
+        let (place, here) = (self.place.as_ref()?, Place::here()?);
+        let pid = i32::try_from(self.pid).ok().filter(|pid| *pid > 0)?;
         let is_near = place.boot_id == here.boot_id
             && place.pid_namespace == here.pid_namespace
             && self.host == Author::here().host;
-        is_near
-            && match kill(Pid::from_raw(pid), None) {
-                Err(Errno::ESRCH) => true,
-                _ => started(&self.pid.to_string()).is_some_and(|started| started != place.started),
-            }
+        match (is_near, kill(Pid::from_raw(pid), None)) {
+            (false, _) => None,
+            (true, Err(Errno::ESRCH)) => Some(false),
+            (true, _) => started(&self.pid.to_string()).map(|started| started == Some(place.started)),
+        }
+    }
+
+    /// The process of this machine that has this number.
+    #[cfg(test)]
+    pub(crate) fn of(pid: u32) -> Self {
+        let place = Place { started: started(&pid.to_string()).unwrap().unwrap(), ..Place::here().unwrap() };
+        Author { pid, place: Some(place), ..Author::here() }
     }
 }
 
 impl Place {
     /// Where this process is; None where the system does not say.
     fn here() -> Option<Self> {
-        Some(Place { boot_id: boot_id()?, pid_namespace: namespace("pid")?, started: started("self")? })
+        Some(Place { boot_id: boot_id()?, pid_namespace: namespace("pid")?, started: started("self")?? })
     }
 }
 
@@ -94,11 +101,14 @@ pub(crate) fn namespace(kind: &str) -> Option<String> {
     }
 }
 
-/// When a process started, in ticks since the boot.
-fn started(pid: &str) -> Option<u64> {
+/// When a process started, in ticks since the boot; None within for one that has ended, and that nobody has waited for.
+fn started(pid: &str) -> Option<Option<u64>> {
     let stat = files::read_to_string(&Path::new("/proc").join(pid).join("stat")).ok()?;
-    // The name before may hold anything. It is the second field, and this the twenty-second.
-    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+    // The name before may hold anything. It is the second field, the state the third, and this the twenty-second.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let has_ended = matches!(fields.next()?, "Z" | "X");
+    let started = fields.nth(18)?.parse().ok()?;
+    Some((!has_ended).then_some(started))
 }
 
 /// Whether it can stand between spaces.
@@ -121,14 +131,17 @@ mod tests {
     #[test]
     fn only_a_process_of_this_very_place_is_known_to_have_ended() {
         let here = Author::here();
-        assert!(!here.has_ended());
+        assert_eq!(here.is_running(), Some(true));
         let mut child = Command::new("sleep").arg("600").spawn().unwrap();
-        let place = Place { started: started(&child.id().to_string()).unwrap(), ..here.place.clone().unwrap() };
-        let author = Author { pid: child.id(), place: Some(place), ..here.clone() };
-        assert!(!author.has_ended());
+        let author = Author::of(child.id());
+        assert_eq!(author.is_running(), Some(true));
         child.kill().unwrap();
+        // Nobody has waited for it yet.
+        while author.is_running() != Some(false) {
+            std::thread::yield_now();
+        }
         child.wait().unwrap();
-        assert!(author.has_ended());
+        assert_eq!(author.is_running(), Some(false));
         for elsewhere in [
             at(&author, |place| place.boot_id.push('0')),
             at(&author, |place| place.pid_namespace = "pid:[1]".to_owned()),
@@ -138,15 +151,15 @@ mod tests {
             Author { pid: 0, ..author.clone() },
             Author { pid: u32::MAX, ..author },
         ] {
-            assert!(!elsewhere.has_ended(), "{elsewhere:?}");
+            assert_eq!(elsewhere.is_running(), None, "{elsewhere:?}");
         }
     }
 
     #[test]
     fn a_number_that_another_process_has_by_now_is_nobodys() {
         let here = Author::here();
-        assert!(at(&here, |place| place.started -= 1).has_ended());
-        assert!(!at(&here, |place| place.boot_id.push('0')).has_ended());
+        assert_eq!(at(&here, |place| place.started -= 1).is_running(), Some(false));
+        assert_eq!(at(&here, |place| place.boot_id.push('0')).is_running(), None);
     }
 
     #[test]

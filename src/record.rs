@@ -161,6 +161,18 @@ pub(crate) struct Intent {
     pub(crate) author: Author,
 }
 
+impl Intent {
+    /// The same, when its author has given up: nobody has to wait for an answer.
+    pub(crate) fn given_up(self) -> Self {
+        Intent { deadline_ms: self.begun_ms, ..self }
+    }
+
+    /// Whether its author has given up.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.deadline_ms <= self.begun_ms
+    }
+}
+
 /// What a login or a renewal brings.
 #[derive(Clone, Debug)]
 pub(crate) struct Tokens {

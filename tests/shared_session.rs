@@ -454,7 +454,7 @@ fn down_with_redis() {
 /// The store goes away between the answer and the write. `is_saved_by_drop` has the handle's end save it, otherwise the
 /// next call.
 fn unsaved(kind: Kind, is_saved_by_drop: bool) {
-    let Some(mut shared) = Shared::new(kind, 3600, None, json!({"timeout_ms": 20_000, "retries": 0})) else { return };
+    let Some(mut shared) = Shared::new(kind, 3600, None, json!({"timeout_ms": 8_000, "retries": 0})) else { return };
     let session = shared.logged_in();
     let old = bearer(&session).unwrap();
     shared.sandbox.order(Fault::new(Target::Refresh, Effect::Hold { at: Moment::AfterProcessing }));

@@ -153,7 +153,7 @@ impl Renewal<'_> {
             if let Some(look) = self.look(&present, seen, wish)? {
                 return Ok(look);
             }
-            let Some(pause) = self.others_pause(&present) else {
+            let Some(pause) = self.others_pause(&present, wish) else {
                 // What the lock and a slow store took may be too much.
                 if wish.deadline.saturating_duration_since(self.clock.instant()) < floor / 2 {
                     return Err(self.stopped_by(obstacle, holder.as_ref()));
@@ -215,7 +215,7 @@ impl Renewal<'_> {
         let Received { tokens, heard } = login()?;
         self.learn(Origin::Login, heard);
         let record = self.record(session, tokens, Origin::Login, before.as_deref());
-        match self.store.commit(Expected::Anything, record.clone(), self.deadline) {
+        match self.commit_with_patience(Expected::Anything, &record, deadline) {
             Ok(Commit::Done(record) | Commit::Outdated(record)) => Ok(Renewed::Made(record)),
             Err(error) => Ok(Renewed::Unsaved { record: Box::new(record), seen, error }),
         }
@@ -261,16 +261,26 @@ impl Renewal<'_> {
                 && expires.is_none_or(|exp| now_ms < exp))
     }
 
-    /// How long to wait, at most for a moment, for somebody who may still be busy with the refresh token of `record`.
-    fn others_pause(&self, record: &Record) -> Option<Duration> {
+    /// How long to wait, at most for a moment, for somebody who may still be busy with the refresh token of `record`, or
+    /// have an answer that the store did not take.
+    fn others_pause(&self, record: &Record, wish: Wish) -> Option<Duration> {
         let intent = record.notes.intent.as_ref()?;
+        let is_of_this = intent.spends == fingerprint(record.tokens.refresh_token()?);
+        let is_running = intent.author.is_running();
+        if !is_of_this || intent.is_given_up() || is_running == Some(false) {
+            return None;
+        }
         let left_ms = intent.deadline_ms.saturating_sub(self.server_ms());
-        let left = Duration::from_millis(u64::try_from(left_ms).ok().filter(|ms| *ms > 0)?);
-        let is_dead = self.store.shows_death() && intent.author.has_ended();
+        let left = u64::try_from(left_ms).ok().filter(|ms| *ms > 0).map(Duration::from_millis);
         // A clock that is a little behind makes nobody doubt it, and one that is wrong makes nobody wait for hours.
         let longest = LONGEST + Duration::from_millis(self.drift.leeway_ms().unsigned_abs());
-        let is_theirs = left <= longest && intent.spends == fingerprint(record.tokens.refresh_token()?);
-        (is_theirs && !is_dead).then(|| left.min(RETRY_PAUSE))
+        if let Some(left) = left.filter(|left| *left <= longest) {
+            return Some(left.min(RETRY_PAUSE));
+        }
+        // Who lives beyond the deadline may bring an answer in its next call. That of a process that is known not to
+        // live is lost, and who can't know that tries soon: servers grant grace for a short time only.
+        let may_bring_it = wish.is_early && is_running == Some(true) && intent.author != Author::here();
+        may_bring_it.then_some(RETRY_PAUSE)
     }
 
     /// Gives a store that has lost what we hold our own record back, if there is still what is `expected`. Who need not

@@ -12,7 +12,7 @@ use crate::error::{Error, Result, Status};
 use crate::failpoint::reach;
 use crate::log::LogLevel;
 use crate::platform::{Fate, Received, RefreshFailure, no_refresh_token, tried_again};
-use crate::record::{Intent, LastFailure, Notes, Record, Refusal, Version};
+use crate::record::{Intent, LastFailure, Notes, Record, Refusal};
 use crate::schedule::Origin;
 use crate::store::{Commit, Expected, Lock};
 use crate::transport::BeforeSend;
@@ -68,7 +68,7 @@ impl Renewal<'_> {
             self.learn(Origin::Renewal, Heard { may_be_old, ..heard });
         }
         let record = self.record(present.version.session, tokens, Origin::Renewal, Some(present));
-        match self.commit_with_patience(present.version, &record, deadline) {
+        match self.commit_with_patience(Expected::Record(present.version), &record, deadline) {
             Ok(Commit::Done(record)) => {
                 reach("committed");
                 Ok(Some(Renewed::Made(record)))
@@ -78,12 +78,21 @@ impl Renewal<'_> {
         }
     }
 
-    /// A store that is out of order for a moment must not cost the answer: nobody else has it.
-    fn commit_with_patience(&self, seen: Version, record: &Record, deadline: Instant) -> Result<Commit> {
-        let longest = if self.is_early { self.store.habits().early_patience.min(SHORTEST) } else { SHORTEST };
-        let patience = deadline.min(self.clock.instant() + longest);
+    /// A store that is out of order for a moment must not cost the answer: nobody else has it. Others wait for it until
+    /// the deadline that the intent names.
+    pub(super) fn commit_with_patience(
+        &self,
+        expected: Expected,
+        record: &Record,
+        deadline: Instant,
+    ) -> Result<Commit> {
+        let early_patience = self.store.habits().early_patience;
+        let patience = match self.is_early && early_patience < SHORTEST {
+            true => deadline.min(self.clock.instant() + early_patience),
+            false => deadline,
+        };
         loop {
-            let outcome = self.store.commit(Expected::Record(seen), record.clone(), self.deadline);
+            let outcome = self.store.commit(expected, record.clone(), self.deadline);
             if outcome.is_ok() || self.clock.instant() + RETRY_PAUSE >= patience {
                 return outcome;
             }
@@ -131,7 +140,7 @@ impl Renewal<'_> {
             .then(|| Refusal::after(present.notes.refusal.as_ref(), error.http_status(), now_ms, is_about_token));
         let intent = match fate {
             // It ends here: nobody has to wait for us.
-            Fate::Unknown => noted.intent.clone().map(|intent| Intent { deadline_ms: now_ms, ..intent }),
+            Fate::Unknown => noted.intent.clone().map(Intent::given_up),
             // A server that fails, or refuses for now, has judged nothing: an older doubt stays.
             Fate::Judged if refusal.as_ref().is_some_and(|refusal| refusal.is_final) => None,
             Fate::Unspent | Fate::Judged => present.notes.intent.clone(),

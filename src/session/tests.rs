@@ -11,9 +11,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::*;
-use crate::clock::ManualClock;
+use crate::clock::{ManualClock, Now};
 use crate::config::Surroundings;
 use crate::record::Intent;
+use crate::renewal::fingerprint;
 use crate::secret::SecretBytes;
 use crate::store::{Commit, Expected, Habits, Lock};
 use crate::transport::{Answer, BeforeSend, Endpoint, Exchange, Failure as Lost};
@@ -29,6 +30,8 @@ struct Kept {
     fails_to_load: AtomicBool,
     fails_to_prepare: AtomicBool,
     fails_to_commit: AtomicBool,
+    /// How many commits fail yet.
+    failing_commits: AtomicUsize,
     load_takes_ms: AtomicU64,
     /// While a test holds it, no load ends.
     loads: Mutex<()>,
@@ -131,6 +134,9 @@ impl Store for TestStore {
 
     fn commit(&self, expected: Expected, mut next: Record, _until: Instant) -> Result<Commit> {
         self.0.operate(&self.0.fails_to_commit)?;
+        if self.0.failing_commits.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok() {
+            return Err(Error::new(Status::Store, "not yet"));
+        }
         let mut present = self.0.record.lock().unwrap();
         match expected.next_generation(present.as_ref().map(|record| record.version), next.version.generation) {
             Some(generation) => {
@@ -210,6 +216,7 @@ impl World {
             fails_to_load: AtomicBool::default(),
             fails_to_prepare: AtomicBool::default(),
             fails_to_commit: AtomicBool::default(),
+            failing_commits: AtomicUsize::default(),
             load_takes_ms: AtomicU64::default(),
             loads: Mutex::default(),
             connect_takes_ms: AtomicU64::default(),
@@ -260,6 +267,11 @@ impl World {
         }
     }
 
+    /// The same, with calls that do not wait for long.
+    fn hasty_session(&self, reply: Reply) -> (Session, Sent) {
+        self.session_of(self.given(1, EXPIRED_S, "never sent"), 1_000, 0, reply)
+    }
+
     /// A session that was given nothing that matters.
     fn session(&self, reply: Reply) -> (Session, Sent) {
         self.session_of(self.given(1, EXPIRED_S, "never sent"), 8_000, 0, reply)
@@ -292,7 +304,7 @@ fn sent(sent: &Sent) -> Vec<String> {
 fn a_report_outlives_a_late_save() {
     let world = World::new();
     world.store.put(Some(world.record(7, 3, EXPIRED_S, "r", Origin::Renewal)));
-    let (session, requests) = world.session(good(NOW_S));
+    let (session, requests) = world.hasty_session(good(NOW_S));
     session.current().unwrap();
     world.store.fails_to_commit.store(true, SeqCst);
     let unsaved = bearer(&session).unwrap();
@@ -635,7 +647,7 @@ fn a_rejected_token_does_not_come_back_because_a_call_was_slow() {
 /// A session that has logged in while the store, which holds `r` of session 7, could not take it; and what it logs.
 fn unsaved_login(world: &World) -> (Session, Sent, Arc<Mutex<Vec<String>>>) {
     world.store.put(Some(world.record(7, 3, NOW_S - 1, "r", Origin::Login)));
-    let (session, requests) = world.session(good(NOW_S));
+    let (session, requests) = world.hasty_session(good(NOW_S));
     session.current().unwrap();
     let lines = Arc::new(Mutex::new(Vec::new()));
     let kept = lines.clone();
@@ -735,7 +747,7 @@ fn a_login_of_which_only_the_answer_got_lost_is_saved() {
 fn an_unsaved_renewal_that_comes_too_late_is_not_said_to_be_saved() {
     let world = World::new();
     world.store.put(Some(world.record(7, 3, EXPIRED_S, "r", Origin::Renewal)));
-    let (session, _) = world.session(good(NOW_S));
+    let (session, _) = world.hasty_session(good(NOW_S));
     let lines = Arc::new(Mutex::new(Vec::new()));
     let kept = lines.clone();
     let sink: Arc<LogSink> = Arc::new(move |_, line: &str| kept.lock().unwrap().push(line.to_owned()));
@@ -746,6 +758,61 @@ fn an_unsaved_renewal_that_comes_too_late_is_not_said_to_be_saved() {
     world.store.fails_to_commit.store(false, SeqCst);
     assert_eq!(bearer(&session).unwrap(), format!("Bearer {}", jwt(NOW_S + 9, 0)));
     assert!(!says(&lines, "the store has taken"), "{lines:?}");
+}
+
+#[test]
+fn an_answer_is_offered_to_the_store_until_the_call_ends() {
+    for wants_login in [false, true] {
+        let world = World::new();
+        world.store.put(Some(world.record(7, 3, EXPIRED_S, "r", Origin::Renewal)));
+        let (session, _) = world.session_of(world.given(1, EXPIRED_S, "never sent"), 60_000, 0, good(NOW_S));
+        // For four seconds and more.
+        world.store.failing_commits.store(20, SeqCst);
+        let refresh_token = if wants_login {
+            session.login("grace", "hopper", "navy", None).unwrap();
+            "login+"
+        } else {
+            bearer(&session).unwrap();
+            "r+"
+        };
+        assert_eq!(world.store.holds().unwrap().1, refresh_token);
+    }
+}
+
+#[test]
+fn an_answer_that_another_process_may_bring_is_waited_for_while_the_token_is_valid() {
+    let world = World::new();
+    let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+    let minute = 60_000;
+    let by = |author: Author| Intent {
+        spends: fingerprint("r"),
+        begun_ms: world.clock.now().wall_ms,
+        deadline_ms: world.clock.now().wall_ms + minute,
+        author,
+    };
+    let elsewhere = Author { host: "elsewhere".to_owned(), pid: 9, place: None };
+    let (running, unknown) = (by(Author::of(child.id())), by(elsewhere));
+    let requests_of = |intent: &Intent, iat: i64| {
+        let mut record = world.record(7, 5, iat, "r", Origin::Renewal);
+        record.notes.intent = Some(intent.clone());
+        let now = world.clock.now();
+        record.received = Now { wall_ms: now.wall_ms - 10 * minute, mono_ms: now.mono_ms - 10 * minute };
+        world.store.put(Some(record));
+        let (session, requests) = world.session(good(NOW_S + LIFE_S));
+        session.current().unwrap();
+        bearer(&session).unwrap();
+        sent(&requests).len()
+    };
+    world.clock.advance_ms(2 * minute);
+    let in_window = NOW_S - LIFE_S + 600;
+    assert_eq!([&running, &unknown].map(|intent| requests_of(intent, in_window)), [0, 1]);
+    // One that has given up brings nothing.
+    assert_eq!(requests_of(&running.clone().given_up(), in_window), 1);
+    // Without a valid token it is tried.
+    assert_eq!(requests_of(&running, EXPIRED_S), 1);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(requests_of(&running, in_window), 1);
 }
 
 #[test]
@@ -812,7 +879,7 @@ fn a_project_that_is_refused_ends_no_doubt() {
 fn a_store_that_is_slow_to_refuse_a_late_save_is_left_alone_for_as_long() {
     let world = World::new();
     world.store.put(Some(world.record(7, 3, EXPIRED_S, "r", Origin::Renewal)));
-    let (session, _) = world.session(good(NOW_S));
+    let (session, _) = world.hasty_session(good(NOW_S));
     session.current().unwrap();
     world.store.fails_to_commit.store(true, SeqCst);
     let unsaved = bearer(&session).unwrap();

@@ -19,7 +19,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
 use crate::author::Author;
@@ -34,9 +34,13 @@ const EPOCH_MS: i64 = 1_700_000_000_000;
 /// Long enough for others to come between, and not to lose a lease.
 const DELAY_MS: i64 = 1_000;
 
+/// Each process in a place has its own number.
+const PIDS_PER_SLOT: u32 = 1000;
+
 thread_local! {
     static NUMBERS: RefCell<Option<Numbers>> = const { RefCell::new(None) };
     static AUTHOR: Cell<Option<(usize, u32)>> = const { Cell::new(None) };
+    static WORLD: RefCell<Weak<World>> = const { RefCell::new(Weak::new()) };
 }
 
 /// The next of this simulated process's random numbers; None outside of a simulation.
@@ -47,6 +51,17 @@ pub(crate) fn random_number() -> Option<u64> {
 /// The simulated process that calls; None outside of a simulation.
 pub(crate) fn author() -> Option<Author> {
     AUTHOR.get().map(|(host, pid)| Author { host: format!("host{host}"), pid, place: None })
+}
+
+/// Whether a simulated process runs, as the one that calls sees it: of another host it can't know. None outside of a
+/// simulation.
+pub(crate) fn is_running(author: &Author) -> Option<Option<bool>> {
+    let (here, _) = AUTHOR.get()?;
+    let world = WORLD.with_borrow(Weak::upgrade)?;
+    let inner = world.lock();
+    let slot = usize::try_from(author.pid / PIDS_PER_SLOT).ok()?.checked_sub(1)?;
+    let of_slot = inner.slots.get(slot).filter(|of_slot| of_slot.host == here);
+    Some(of_slot.map(|of_slot| !of_slot.is_dead && of_slot.incarnation == author.pid % PIDS_PER_SLOT))
 }
 
 /// SplitMix64: short, and the same everywhere.
@@ -429,9 +444,10 @@ impl World {
                 inner_slot.is_dead = false;
                 inner_slot.incarnation += 1;
                 inner_slot.last_outcome = None;
-                1000 * (slot as u32 + 1) + inner_slot.incarnation
+                PIDS_PER_SLOT * (slot as u32 + 1) + inner_slot.incarnation
             };
             AUTHOR.set(Some((host, pid)));
+            WORLD.set(Arc::downgrade(self));
             match catch_unwind(AssertUnwindSafe(|| life(self, slot))) {
                 Ok(()) => return,
                 Err(payload) if payload.is::<Killed>() => {

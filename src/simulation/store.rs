@@ -182,10 +182,6 @@ impl Store for SharedStore {
         Habits { look_pause: pause, lock_slice: slice.mul_f64(1.0 + fraction), early_patience: Duration::from_secs(5) }
     }
 
-    fn shows_death(&self) -> bool {
-        self.world.lock().plan.lock == LockKind::Flock
-    }
-
     fn load(&self, _until: Instant) -> Result<Option<Arc<Record>>> {
         if let Some(blind) = self.blind.seen() {
             return Ok(Some(blind));

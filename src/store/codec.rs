@@ -326,7 +326,7 @@ pub(super) mod tests {
         let record = codec().read(old.as_bytes()).unwrap();
         assert_eq!(record.author, Author { host: "node".into(), pid: 7, place: None });
         let author = record.notes.intent.unwrap().author;
-        assert!(author == Author { host: "other".into(), pid: 8, place: None } && !author.has_ended());
+        assert!(author == Author { host: "other".into(), pid: 8, place: None } && author.is_running().is_none());
         assert_eq!(record.notes.refusal, Some(Refusal { http_status: 401, at_ms: 9, count: 1, is_final: false }));
     }
 

@@ -92,10 +92,6 @@ impl Store for Impatient {
         self.store.habits()
     }
 
-    fn shows_death(&self) -> bool {
-        self.store.shows_death()
-    }
-
     fn load(&self, until: Instant) -> Result<Option<Arc<Record>>> {
         self.patience.spend(until, |until| self.store.load(until))
     }

@@ -44,11 +44,6 @@ pub(crate) trait Store: Send + Sync + fmt::Debug {
     /// What those who use it have to know of it.
     fn habits(&self) -> Habits;
 
-    /// Whether all who share it are on one machine, where a process that has died is known to have.
-    fn shows_death(&self) -> bool {
-        false
-    }
-
     /// The current record; None while nothing was ever stored.
     fn load(&self, until: Instant) -> Result<Option<Arc<Record>>>;
 

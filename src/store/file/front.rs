@@ -102,10 +102,6 @@ impl Store for FileStore {
         HABITS
     }
 
-    fn shows_death(&self) -> bool {
-        self.lock_kind() == Method::Flock.name()
-    }
-
     fn load(&self, until: Instant) -> Result<Option<Arc<Record>>> {
         self.run(until, false, move |files| files.load(until))
     }

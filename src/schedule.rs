@@ -61,6 +61,8 @@ pub(crate) enum Watch {
 const SPREAD: i64 = 10;
 /// How many times closer together they look for what others have renewed.
 const LOOKS_PER_SPREAD: i64 = 8;
+/// Over which time the first looks of those are spread that look as often as they may.
+const FIRST_LOOKS_MS: i64 = 1_000;
 
 /// The plan for one token.
 #[derive(Clone, Copy, Debug)]
@@ -120,14 +122,16 @@ impl Schedule {
         let widest_ms = policy.renew_before_ms.min(life / 3);
         let window_ms = (widest_ms as f64 * policy.jitter) as i64;
         // The first looks of all handles are spread like the beginnings of their windows, only closer together.
-        let first_look_ms = (widest_ms - window_ms) / LOOKS_PER_SPREAD;
+        let loosely_ms = (widest_ms - window_ms) / LOOKS_PER_SPREAD;
+        let closely_ms = (FIRST_LOOKS_MS as f64 * (1.0 - policy.jitter) * SPREAD as f64) as i64;
         Schedule {
             exp_ms: times.exp_ms,
             is_exp_unreadable: times.is_exp_unreadable,
             window_ms,
             watch_ms: match policy.watch {
                 Watch::Never => window_ms,
-                Watch::Loosely | Watch::Closely => widest_ms - first_look_ms,
+                Watch::Loosely => widest_ms - loosely_ms,
+                Watch::Closely => widest_ms - loosely_ms.min(closely_ms),
                 Watch::Always => i64::MAX,
             },
             watch_pause_ms: match policy.watch {
@@ -302,6 +306,8 @@ mod tests {
         assert_eq!(last.watch_pause(after(2712)), Duration::from_millis(11_250));
         assert_eq!(last.watch_pause(after(2785)), Duration::from_secs(5));
         assert_eq!(shared(0.9, Watch::Closely).watch_pause(after(2712)), Duration::ZERO);
+        let lives = [2700, 2701].map(|seconds| shared(0.9, Watch::Closely).life(after(seconds)));
+        assert_eq!(lives, [Life::Fresh, Life::Watched]);
         // Whoever is the first itself has nobody to watch.
         assert_eq!(shared(1.0, Watch::Closely).life(after(2699)), Life::Fresh);
         assert_eq!(shared(0.9, Watch::Never).life(after(2789)), Life::Fresh);

@@ -151,6 +151,13 @@ impl SharedStore {
         if is_lost { fail() } else { Ok(done) }
     }
 
+    /// Between two looks at a lock that somebody else holds, as the real stores have it.
+    fn pause_at_lock(&self) -> Duration {
+        let mut inner = self.world.lock();
+        let ms = if inner.plan.kind == "redis" { inner.numbers.between(500, 1_500) } else { 300 };
+        Duration::from_millis(ms.unsigned_abs())
+    }
+
     /// The record as it is read by this process: another one's monotonic clock means nothing here.
     fn read(&self, record: &Record) -> Arc<Record> {
         let received = Now { mono_ms: UNKNOWN_MONO_MS, ..record.received };
@@ -248,7 +255,7 @@ impl Store for SharedStore {
             }
             let now = self.clock.instant();
             match wait_until {
-                Some(until) if now < until => self.clock.sleep((until - now).min(Duration::from_millis(300))),
+                Some(until) if now < until => self.clock.sleep((until - now).min(self.pause_at_lock())),
                 _ => return Ok(None),
             }
         }

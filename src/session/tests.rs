@@ -800,6 +800,8 @@ fn an_answer_that_another_process_may_bring_is_waited_for_while_the_token_is_val
         world.store.put(Some(record));
         let (session, requests) = world.session(good(NOW_S + LIFE_S));
         session.current().unwrap();
+        // Not before the store may be looked into again.
+        world.clock.advance_ms(2_000);
         bearer(&session).unwrap();
         sent(&requests).len()
     };

@@ -49,10 +49,10 @@ ssize_t recv(int descriptor, void *buf, size_t size, int flags)
     return syscall(SYS_recvfrom, descriptor, buf, size, flags, NULL, NULL);
 }
 
-int connect(int descriptor, const struct sockaddr *address, socklen_t size)
+int connect(int descriptor, __CONST_SOCKADDR_ARG address, socklen_t size)
 {
     look_at(descriptor);
-    return (int)syscall(SYS_connect, descriptor, address, size);
+    return (int)syscall(SYS_connect, descriptor, address.__sockaddr__, size);
 }
 
 int fsync(int descriptor)

@@ -410,9 +410,13 @@ pub fn info(session: &Session, name: &str) -> Value {
     serde_json::from_slice::<Value>(info.expose()).expect("JSON")[name].take()
 }
 
-/// Whether the error is for want of time only: somebody else held the lock, or the machine was busy.
+/// Whether the error is for want of time only: somebody else held the lock, or the machine was busy, or the store was.
 fn was_too_late(error: &Error) -> bool {
-    matches!(error.status(), Status::LockTimeout | Status::Timeout)
+    match error.status() {
+        Status::LockTimeout | Status::Timeout => true,
+        Status::Store => error.is_retryable() && error.message().contains("no answer in time"),
+        _ => false,
+    }
 }
 
 /// Renews; tries again as long as there was no time for it.

@@ -75,7 +75,7 @@ static const struct fault_case cases[] = {
     { "{\"fields\":{\"set\":{\"refreshToken\":17}}}", GC_AUTH_ERR_PROTOCOL, 0, -1, "refreshToken" },
     { "{\"fields\":{\"set\":{\"refreshToken\":\"a b\"}}}", GC_AUTH_ERR_PROTOCOL, 0, -1, "refreshToken" },
     { "{\"token\":\"control-characters\"}", GC_AUTH_ERR_PROTOCOL, 0, -1, "token" },
-    { "{\"body\":\"empty\"}", GC_AUTH_ERR_PROTOCOL, 0, -1, "JSON" },
+    { "{\"body\":\"empty\"}", GC_AUTH_ERR_PROTOCOL, 0, -1, "the body is empty" },
     { "{\"body\":\"not-utf8\"}", GC_AUTH_ERR_PROTOCOL, 0, -1, "\"token\" holds" },
     { "{\"body\":{\"text\":\"OK\"}}", GC_AUTH_ERR_PROTOCOL, 0, -1, "JSON" },
     { "{\"body\":{\"html\":\"<html></html>\"}}", GC_AUTH_ERR_PROTOCOL, 0, -1, "JSON" },

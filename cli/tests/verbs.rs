@@ -369,7 +369,7 @@ fn what_was_exported_goes_on_elsewhere() {
     let (world, elsewhere) = (World::new(), World::new());
     world.login();
     let json = world.run(&["export", "json"]).assert_ok().out;
-    elsewhere.run_with_input(&["import", "-"], &json).assert_fails(OTHER, "another env or host");
+    elsewhere.run_with_input(&["import", "-"], &json).assert_fails(OTHER, "give the config it was made with");
     fs::copy(world.config(), elsewhere.config()).unwrap();
     let said = elsewhere.run_with_input(&["import", "-"], &json).assert_ok();
     assert!(said.err.contains("Imported"), "{said:?}");

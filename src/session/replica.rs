@@ -274,6 +274,12 @@ impl Session {
         self.install(record, &held);
     }
 
+    /// Whether there are tokens here that the store has not taken.
+    #[cfg(test)]
+    pub(crate) fn has_unsaved(&self) -> bool {
+        self.unsaved.load().is_some()
+    }
+
     /// Whether the token of `grant` can be handed out.
     pub(super) fn is_good(&self, grant: &Grant) -> bool {
         grant.record.tokens.bearer().is_some()

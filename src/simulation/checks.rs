@@ -17,6 +17,7 @@ impl Inner {
             return;
         }
         let was_stopped = self.was_stopped_since(slot, looked_ms);
+        let is_late = self.is_late(slot);
         let is_noted = |record: &Record| record.notes.intent.is_some();
         let present = self.store.record.as_ref().filter(|record| record.tokens.refresh_token() == Some(token));
         if !was_stopped && !present.is_some_and(is_noted) {
@@ -32,8 +33,9 @@ impl Inner {
                 || first.luck != Luck::Good
                 || first.was_given_up
                 || self.was_stopped_since(first.slot, first.looked_ms)
-                // The spender had more than three seconds for a store that did not take the answer.
-                || first.unsaved_ms.is_some();
+                // The store did not take the answer until its call ended. Who sees that its process runs waits, while
+                // there is a valid token.
+                || (first.was_kept && (spender.host != self.slots[slot].host || is_late));
             if !is_excused {
                 let (by, at) = (first.slot, first.sent_ms);
                 self.violation(format!("[{slot}] spends {token}, which [{by}] spent at {at} ms, alive and well"));
@@ -41,12 +43,39 @@ impl Inner {
         }
     }
 
-    /// The store could not take what this process committed.
-    pub(super) fn note_unsaved(&mut self, slot: usize) {
-        let (now_ms, incarnation) = (self.now_ms, self.slots[slot].incarnation);
+    /// Whether the token in the store looks expired to this process.
+    fn is_late(&self, slot: usize) -> bool {
+        let here_ms = EPOCH_MS + self.now_ms + self.hosts[self.slots[slot].host].offset_ms;
+        let token = self.store.record.as_ref().and_then(|record| record.tokens.token());
+        let exp_ms = token.and_then(|token| self.server.expiries.get(token));
+        self.hosts[self.slots[slot].host].was_wrong || exp_ms.is_none_or(|exp_ms| here_ms >= *exp_ms)
+    }
+
+    /// A call of this process ends, and the store has not taken the answer that it had.
+    pub(super) fn note_kept(&mut self, slot: usize) {
+        let incarnation = self.slots[slot].incarnation;
         let last = self.server.requests.iter_mut().rev().find(|r| r.slot == slot && r.incarnation == incarnation);
         if let Some(request) = last {
-            request.unsaved_ms = Some(now_ms);
+            request.was_kept = true;
+        }
+    }
+
+    /// Whether this process logged in, and the token is of a session that the store had before. One that has lost
+    /// everything may get it back from others.
+    fn is_of_older_login(&self, slot: usize, token: &str) -> bool {
+        let of_token = self.server.owners.get(token);
+        let (Some((ours, began_ms)), Some(theirs)) = (self.slots[slot].logged_in, of_token) else {
+            return false;
+        };
+        ours != *theirs && self.server.families[theirs].stored_ms < began_ms && !self.store.was_emptied
+    }
+
+    /// This process has logged in, whether the store took it or not.
+    pub(super) fn note_login(&mut self, slot: usize, began_ms: i64, token: &str) {
+        let family = self.server.owners.get(token).copied();
+        // One that was not sent changes nothing.
+        if let Some(family) = family.filter(|family| self.server.families[family].began_ms >= began_ms) {
+            self.slots[slot].logged_in = Some((family, began_ms));
         }
     }
 
@@ -55,6 +84,12 @@ impl Inner {
         let generation = next.version.generation;
         let token = next.tokens.refresh_token().unwrap_or_default().to_owned();
         self.tell(|_| format!("[{slot}] commits {token} as generation {generation}"));
+        if next.origin == Origin::Login
+            && let Some(family) = next.tokens.token().and_then(|token| self.server.owners.get(token))
+            && let Some(family) = self.server.families.get_mut(family)
+        {
+            family.stored_ms = self.now_ms;
+        }
         if self.store.was_emptied {
             return;
         }
@@ -121,6 +156,9 @@ impl Inner {
                 Some(exp_ms) if now_ms >= *exp_ms && !self.hosts[host].was_wrong => {
                     let late = now_ms - exp_ms;
                     self.violation(format!("[{slot}] was given a token that ran out {late} ms ago"));
+                }
+                Some(_) if self.is_of_older_login(slot, token) => {
+                    self.violation(format!("[{slot}] was given the token of a session before its login"));
                 }
                 Some(_) => {}
             },

@@ -186,6 +186,8 @@ struct Slot {
     waits_for: Option<usize>,
     answer: Option<Reply>,
     last_outcome: Option<crate::error::Result<()>>,
+    /// The family of the last login that this process made, and when that began.
+    logged_in: Option<(u64, i64)>,
     /// How often it was given a token that a later refresh had revoked.
     rejected_uses: u64,
 }
@@ -444,6 +446,7 @@ impl World {
                 inner_slot.is_dead = false;
                 inner_slot.incarnation += 1;
                 inner_slot.last_outcome = None;
+                inner_slot.logged_in = None;
                 PIDS_PER_SLOT * (slot as u32 + 1) + inner_slot.incarnation
             };
             AUTHOR.set(Some((host, pid)));

@@ -12,6 +12,7 @@ use super::{Faults, HostClock, Inner, LockKind, Numbers, Plan, World};
 use crate::author::Author;
 use crate::clock::Clock;
 use crate::config::{Config, Surroundings};
+use crate::error::Status;
 use crate::platform::Platform;
 use crate::record::{Notes, Record, Tokens, Version};
 use crate::schedule::Origin;
@@ -63,10 +64,22 @@ fn life(world: &Arc<World>, slot: usize, given: &Pair) {
             (pause, wants_login)
         };
         if wants_login {
-            let _ = session.login("user", "password", "organization", None);
+            let began_ms = world.lock().now_ms;
+            let outcome = session.login("user", "password", "organization", None);
+            let is_kept = outcome.is_ok() || outcome.is_err_and(|error| error.status() == Status::Store);
+            let token = session.current().ok().and_then(|current| current.token().map(str::to_owned).ok());
+            if let Some(token) = token.filter(|_| is_kept) {
+                world.lock().note_login(slot, began_ms, &token);
+            }
         }
         let outcome = session.bearer().and_then(|current| current.token().map(str::to_owned));
-        world.lock().check_outcome(slot, &outcome);
+        {
+            let mut inner = world.lock();
+            inner.check_outcome(slot, &outcome);
+            if session.has_unsaved() {
+                inner.note_kept(slot);
+            }
+        }
         world.pause(slot, pause, None);
     }
 }

@@ -69,8 +69,8 @@ pub(super) struct Request {
     pub(super) was_answered: bool,
     /// The process went on without one.
     pub(super) was_given_up: bool,
-    /// The store could not take what the answer brought, at this time for the last time.
-    pub(super) unsaved_ms: Option<i64>,
+    /// The call ended with an answer that the store had not taken.
+    pub(super) was_kept: bool,
 }
 
 #[derive(Debug)]
@@ -87,6 +87,9 @@ pub(super) struct RefreshToken {
 pub(super) struct Family {
     pub(super) has_ended: bool,
     pub(super) why: String,
+    pub(super) began_ms: i64,
+    /// When the store took the login that began it.
+    pub(super) stored_ms: i64,
 }
 
 #[derive(Debug)]
@@ -98,6 +101,8 @@ pub(super) struct Server {
     pub(super) refresh_tokens: HashMap<String, RefreshToken>,
     /// Access token to the time of its end, in true milliseconds since the epoch.
     pub(super) expiries: HashMap<String, i64>,
+    /// Access token to its family.
+    pub(super) owners: HashMap<String, u64>,
     /// The access token that each session was given last.
     newest: HashMap<u64, String>,
     /// Access tokens that a later refresh has revoked, where a server does so.
@@ -120,6 +125,7 @@ impl Server {
             families: HashMap::new(),
             refresh_tokens: HashMap::new(),
             expiries: HashMap::new(),
+            owners: HashMap::new(),
             newest: HashMap::new(),
             revoked: HashSet::new(),
             requests: Vec::new(),
@@ -135,7 +141,7 @@ impl Server {
     pub(super) fn login(&mut self, now_ms: i64) -> Pair {
         self.serial += 1;
         let family = self.serial;
-        self.families.insert(family, Family::default());
+        self.families.insert(family, Family { began_ms: now_ms, ..Family::default() });
         self.mint(family, None, now_ms)
     }
 
@@ -146,6 +152,7 @@ impl Server {
         let payload = URL_SAFE_NO_PAD.encode(format!(r#"{{"iat":{iat},"exp":{exp},"jti":"{serial}"}}"#));
         let pair = Pair { token: format!("e30.{payload}.c2ln"), refresh_token: format!("r{serial}") };
         self.expiries.insert(pair.token.clone(), exp * 1000);
+        self.owners.insert(pair.token.clone(), family);
         self.revoked.extend(self.newest.insert(family, pair.token.clone()));
         let kept = RefreshToken { family, parent, spent: None, requests: Vec::new() };
         self.refresh_tokens.insert(pair.refresh_token.clone(), kept);

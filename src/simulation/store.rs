@@ -324,10 +324,7 @@ impl Store for SharedStore {
             Ok(Ok(record)) => Ok(Commit::Done(Arc::new(record))),
             Ok(Err(Some(record))) => Ok(Commit::Outdated(self.read(&record))),
             Ok(Err(None)) => Err(Error::new(Status::Store, "the store has lost the record")),
-            Err(error) => {
-                self.world.lock().note_unsaved(slot);
-                Err(error)
-            }
+            Err(error) => Err(error),
         }
     }
 }

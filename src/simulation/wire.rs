@@ -96,7 +96,7 @@ impl Exchange for Wire {
                 answered_ms: 0,
                 was_answered: false,
                 was_given_up: false,
-                unsaved_ms: None,
+                was_kept: false,
             });
             inner.at(sent_ms + way, Event::Arrive { request: number });
             inner.slots[slot].answer = None;
